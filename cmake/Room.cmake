@@ -1,0 +1,35 @@
+# zimage_room(NAME [DEPENDS rooms...] [LIBRARIES libs...])
+#
+# One folder of src/ as one static library, from every .cc file in it. Files named x_test.cc become the
+# test program <name>_test, which runs under the ctest label "unit".
+function(zimage_room name)
+  cmake_parse_arguments(ROOM "" "" "DEPENDS;LIBRARIES" ${ARGN})
+  file(GLOB sources CONFIGURE_DEPENDS *.cc)
+  set(tests ${sources})
+  list(FILTER sources EXCLUDE REGEX "_test\\.cc$")
+  list(FILTER tests INCLUDE REGEX "_test\\.cc$")
+  add_library(zimage_${name} STATIC ${sources})
+  target_include_directories(zimage_${name} PUBLIC ${CMAKE_SOURCE_DIR}/src)
+  list(TRANSFORM ROOM_DEPENDS PREPEND zimage_)
+  target_link_libraries(zimage_${name} PUBLIC ${ROOM_DEPENDS} PRIVATE ${ROOM_LIBRARIES})
+  zimage_warnings(zimage_${name})
+  if(ZIMAGE_TESTS AND tests)
+    zimage_test(${name}_test LABEL unit SOURCES ${tests} DEPENDS zimage_${name} ${ROOM_LIBRARIES})
+  endif()
+endfunction()
+
+# zimage_test(NAME LABEL label SOURCES files... DEPENDS targets...): a GoogleTest program, run case by case.
+function(zimage_test name)
+  cmake_parse_arguments(TEST "" "LABEL" "SOURCES;DEPENDS" ${ARGN})
+  add_executable(${name} ${TEST_SOURCES})
+  target_link_libraries(${name} PRIVATE ${TEST_DEPENDS} GTest::gmock_main)
+  target_compile_definitions(${name} PRIVATE ZIMAGE_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
+  zimage_warnings(${name})
+  include(GoogleTest)
+  gtest_discover_tests(${name} PROPERTIES LABELS ${TEST_LABEL} DISCOVERY_MODE PRE_TEST)
+endfunction()
+
+function(zimage_warnings target)
+  target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Wpedantic -Wshadow -Wconversion
+    $<$<BOOL:${ZIMAGE_WERROR}>:-Werror>>)
+endfunction()

@@ -1,0 +1,106 @@
+// nlohmann-json behind checked accessors.
+#include "base/json.h"
+
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "base/error.h"
+
+namespace zimage {
+namespace {
+
+// Far above any configuration file and far below what the parser's recursion could take.
+constexpr int kMaxDepth = 64;
+
+[[noreturn]] void throw_type(const std::string& name, const std::string& key, const char* expected, const Json& found) {
+  throw Error(ErrorCode::InvalidFile,
+              name + ": \"" + key + "\" is " + found.type_name() + ", expected " + expected);
+}
+
+std::int64_t as_integer(const Json& value, const std::string& name, const std::string& key) {
+  if (!value.is_number_integer()) throw_type(name, key, "an integer", value);
+  if (value.is_number_unsigned() && value.get<std::uint64_t>() > std::uint64_t{std::numeric_limits<std::int64_t>::max()}) {
+    throw Error(ErrorCode::InvalidFile, name + ": \"" + key + "\" is too large");
+  }
+  return value.get<std::int64_t>();
+}
+
+}  // namespace
+
+Json parse_json(std::string_view text, const std::string& name) {
+  const auto limit_depth = [&name](int depth, Json::parse_event_t, Json&) {
+    if (depth > kMaxDepth) throw Error(ErrorCode::InvalidFile, name + ": nested too deeply");
+    return true;
+  };
+  try {
+    return Json::parse(text, limit_depth);
+  } catch (const Json::exception& error) {
+    throw Error(ErrorCode::InvalidFile, name + ": not valid JSON (" + error.what() + ")");
+  }
+}
+
+JsonObject::JsonObject(const Json& value, std::string name) : value_(&value), name_(std::move(name)) {
+  if (!value.is_object()) throw Error(ErrorCode::InvalidFile, name_ + ": expected a JSON object, found " + value.type_name());
+}
+
+const Json& JsonObject::at(const char* key) const {
+  const auto found = value_->find(key);
+  if (found == value_->end() || found->is_null()) {
+    throw Error(ErrorCode::InvalidFile, name_ + ": \"" + key + "\" is missing");
+  }
+  return *found;
+}
+
+bool JsonObject::has(const char* key) const {
+  const auto found = value_->find(key);
+  return found != value_->end() && !found->is_null();
+}
+
+std::int64_t JsonObject::integer(const char* key) const { return as_integer(at(key), name_, key); }
+
+double JsonObject::number(const char* key) const {
+  const Json& value = at(key);
+  if (!value.is_number()) throw_type(name_, key, "a number", value);
+  return value.get<double>();
+}
+
+bool JsonObject::boolean(const char* key) const {
+  const Json& value = at(key);
+  if (!value.is_boolean()) throw_type(name_, key, "true or false", value);
+  return value.get<bool>();
+}
+
+std::string JsonObject::string(const char* key) const {
+  const Json& value = at(key);
+  if (!value.is_string()) throw_type(name_, key, "a string", value);
+  return value.get<std::string>();
+}
+
+std::vector<std::int64_t> JsonObject::integers(const char* key) const {
+  const Json& value = at(key);
+  if (!value.is_array()) throw_type(name_, key, "a list of integers", value);
+  std::vector<std::int64_t> list;
+  for (const Json& item : value) list.push_back(as_integer(item, name_, key));
+  return list;
+}
+
+std::vector<std::string> JsonObject::strings(const char* key) const {
+  const Json& value = at(key);
+  if (!value.is_array()) throw_type(name_, key, "a list of strings", value);
+  std::vector<std::string> list;
+  for (const Json& item : value) {
+    if (!item.is_string()) throw_type(name_, key, "a list of strings", item);
+    list.push_back(item.get<std::string>());
+  }
+  return list;
+}
+
+JsonObject JsonObject::object(const char* key) const { return {at(key), name_ + ": \"" + key + "\""}; }
+
+std::int64_t JsonObject::integer(const char* key, std::int64_t fallback) const { return has(key) ? integer(key) : fallback; }
+double JsonObject::number(const char* key, double fallback) const { return has(key) ? number(key) : fallback; }
+bool JsonObject::boolean(const char* key, bool fallback) const { return has(key) ? boolean(key) : fallback; }
+std::string JsonObject::string(const char* key, const std::string& fallback) const { return has(key) ? string(key) : fallback; }
+
+}  // namespace zimage

@@ -1,0 +1,77 @@
+// Weights in: a model folder becomes named, typed views of mapped files plus the configuration of each
+// part. Follows the layout that diffusers' save_pretrained writes: model_index.json, a folder for each
+// part with its config.json, and safetensors, sharded by *.safetensors.index.json or alone.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/json.h"
+#include "base/mapped_file.h"
+#include "base/tensor.h"
+
+namespace zimage {
+
+// One network's configuration and weights. Owns the mappings its tensors point into.
+class CheckpointPart {
+ public:
+  // Opens the folder of one part. Checks that every shard that the index names is there and complete, that
+  // the index and the shards agree, and every header. Throws NotFound or InvalidFile, naming the file.
+  static CheckpointPart open(const std::filesystem::path& folder);
+
+  CheckpointPart(CheckpointPart&&) noexcept = default;
+  CheckpointPart& operator=(CheckpointPart&&) noexcept = default;
+  ~CheckpointPart();
+
+  const std::filesystem::path& folder() const { return folder_; }
+  // config.json; the name of the returned object is the file's path.
+  JsonObject config() const;
+
+  // Sorted. Views of host memory that live as long as the part.
+  const std::map<std::string, Tensor, std::less<>>& tensors() const { return tensors_; }
+  // Throws NotFound: "transformer: tensor layers.0... is missing".
+  const Tensor& tensor(std::string_view name) const;
+  // The file that holds a tensor, for messages. Precondition: the tensor exists.
+  std::string file_of(std::string_view name) const;
+
+  std::int64_t parameters() const;  // elements of all tensors
+  std::uint64_t bytes() const;      // of all tensors as stored
+
+ private:
+  explicit CheckpointPart(const std::filesystem::path& folder);
+  std::filesystem::path folder_;
+  std::unique_ptr<Json> config_;
+  std::vector<MappedFile> files_;
+  std::vector<std::string> file_names_;
+  std::map<std::string, Tensor, std::less<>> tensors_;
+  std::map<std::string, std::size_t, std::less<>> file_indices_;
+};
+
+// A whole model folder. Parts are opened when asked for.
+class Checkpoint {
+ public:
+  // Reads model_index.json and looks for the parts' folders; opens no weights.
+  // Throws NotFound when the folder does not exist, InvalidFile when it is no Z-Image model (saying what a
+  // model folder holds and what was found).
+  static Checkpoint open(const std::filesystem::path& folder);
+
+  const std::filesystem::path& folder() const { return folder_; }
+  // `name` is "transformer", "text_encoder" or "vae".
+  CheckpointPart part(std::string_view name) const;
+  // The scheduler's configuration, scheduler/scheduler_config.json.
+  Json scheduler_config() const;
+  // tokenizer/tokenizer.json. Throws NotFound when it does not exist.
+  std::filesystem::path tokenizer_file() const;
+
+ private:
+  explicit Checkpoint(std::filesystem::path folder) : folder_(std::move(folder)) {}
+  std::filesystem::path folder_;
+};
+
+}  // namespace zimage

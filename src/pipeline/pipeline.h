@@ -1,0 +1,105 @@
+// The library's interface: from a request to a picture.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/error.h"
+#include "image/image.h"
+
+namespace zimage {
+
+// The program's version, "0.1.0".
+std::string_view version();
+
+// Which of torch's generators the noise follows.
+enum class RngKind : std::uint8_t { Cpu, Cuda };
+
+// What to draw. Absent fields take the model's defaults.
+struct Request {
+  std::string prompt;                 // UTF-8; may be empty
+  std::optional<std::int64_t> width;  // pixels, 1 or more; drawn on the next multiple of 16 and cropped
+  std::optional<std::int64_t> height;
+  std::optional<std::int64_t> steps;  // transformer forwards, 1 or more
+  std::uint64_t seed = 0;
+  RngKind rng = RngKind::Cpu;
+};
+
+enum class Stage : std::uint8_t { EncodePrompt, Denoise, Decode };
+std::string_view name_of(Stage stage);  // "text encoder", "denoise", "decode"
+
+// Sent when a stage begins (step 0) and after each of its steps, on the calling thread.
+struct Progress {
+  Stage stage = Stage::EncodePrompt;
+  std::int64_t step = 0;
+  std::int64_t steps = 1;
+};
+using ProgressFn = std::function<void(const Progress&)>;
+
+// Seconds of each stage; loading of parts is counted apart.
+struct Timings {
+  double load = 0;
+  double encode_prompt = 0;
+  double denoise = 0;
+  double decode = 0;
+};
+
+struct Result {
+  Image image;
+  Request request;               // with every default filled in
+  std::int64_t tokens = 0;       // of the prompt, template included
+  std::int64_t tokens_dropped = 0;  // beyond the model's limit of 512
+  Timings timings;
+};
+
+// What a request needs, known before it runs. Bytes.
+struct MemoryPlan {
+  std::size_t text_encoder_weights = 0;
+  std::size_t transformer_weights = 0;
+  std::size_t vae_weights = 0;
+  std::size_t activations = 0;  // the most in use at once
+  std::size_t scratch = 0;      // of the kernels
+  std::size_t total() const {
+    return text_encoder_weights + transformer_weights + vae_weights + activations + scratch;
+  }
+};
+
+struct PipelineOptions {
+  std::filesystem::path model;  // a model folder
+  std::string device = "auto";  // "auto", "cpu", "cuda", "cuda:1", "reference"
+  int threads = 0;              // 0: one for each core this process may use
+};
+
+// A loaded model on one device. One thread at a time; keep it for many requests.
+class Pipeline {
+ public:
+  // Opens the model and its configuration; weights are loaded with the first request.
+  // Throws NotFound, InvalidFile, Unsupported, Device.
+  explicit Pipeline(const PipelineOptions& options);
+  ~Pipeline();
+  Pipeline(Pipeline&&) noexcept;
+  Pipeline& operator=(Pipeline&&) noexcept;
+
+  // Throws InvalidArgument for a request that has no meaning, OutOfMemory for one whose plan exceeds the
+  // machine, Cancelled within a step of `stop`, Numerics (naming the stage) for NaN or infinity.
+  Result generate(const Request& request, const ProgressFn& progress = {}, std::stop_token stop = {});
+
+  // The request with the model's defaults filled in. Throws InvalidArgument.
+  Request complete(const Request& request) const;
+  MemoryPlan plan(const Request& request) const;
+  // "cpu: AVX2, 2 threads".
+  std::string device_description() const;
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace zimage

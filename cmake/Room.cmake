@@ -1,20 +1,26 @@
-# zimage_room(NAME [DEPENDS rooms...] [LIBRARIES libs...])
+# zimage_room(NAME [DEPENDS rooms...] [LIBRARIES libs...] [TEST_DEPENDS rooms...])
 #
-# One folder of src/ as one static library, from every .cc file in it. Files named x_test.cc become the
-# test program <name>_test, which runs under the ctest label "unit".
+# One folder of src/ as one static library zimage_<name>, from every .cc file in it but main.cc. The
+# name is the folder's path below src/ with "/" as "_" (backend/cpu is backend_cpu). DEPENDS are the
+# rooms it includes; tools/check_layers.py holds them against the dependency rule. Files named
+# x_test.cc become the test program <name>_test, which runs under the ctest label "unit" and may use
+# the rooms of TEST_DEPENDS too.
 function(zimage_room name)
-  cmake_parse_arguments(ROOM "" "" "DEPENDS;LIBRARIES" ${ARGN})
+  cmake_parse_arguments(ROOM "" "" "DEPENDS;LIBRARIES;TEST_DEPENDS" ${ARGN})
   file(GLOB sources CONFIGURE_DEPENDS *.cc)
   set(tests ${sources})
-  list(FILTER sources EXCLUDE REGEX "_test\\.cc$")
+  list(FILTER sources EXCLUDE REGEX "(_test|/main)\\.cc$")
   list(FILTER tests INCLUDE REGEX "_test\\.cc$")
   add_library(zimage_${name} STATIC ${sources})
   target_include_directories(zimage_${name} PUBLIC ${CMAKE_SOURCE_DIR}/src)
   list(TRANSFORM ROOM_DEPENDS PREPEND zimage_)
+  list(TRANSFORM ROOM_TEST_DEPENDS PREPEND zimage_)
   target_link_libraries(zimage_${name} PUBLIC ${ROOM_DEPENDS} PRIVATE ${ROOM_LIBRARIES})
   zimage_warnings(zimage_${name})
+  set_property(GLOBAL APPEND PROPERTY ZIMAGE_ROOMS zimage_${name})
   if(ZIMAGE_TESTS AND tests)
-    zimage_test(${name}_test LABEL unit SOURCES ${tests} DEPENDS zimage_${name} ${ROOM_LIBRARIES})
+    zimage_test(${name}_test LABEL unit SOURCES ${tests}
+                DEPENDS zimage_${name} ${ROOM_TEST_DEPENDS} ${ROOM_LIBRARIES})
   endif()
 endfunction()
 
@@ -22,9 +28,12 @@ endfunction()
 function(zimage_test name)
   cmake_parse_arguments(TEST "" "LABEL" "SOURCES;DEPENDS" ${ARGN})
   add_executable(${name} ${TEST_SOURCES})
-  target_link_libraries(${name} PRIVATE ${TEST_DEPENDS} GTest::gmock_main)
   target_include_directories(${name} PRIVATE ${CMAKE_SOURCE_DIR}/tests)
+  target_link_libraries(${name} PRIVATE ${TEST_DEPENDS} nlohmann_json::nlohmann_json GTest::gmock_main)
   target_compile_definitions(${name} PRIVATE ZIMAGE_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
+  if(ZIMAGE_QWEN3_TOKENIZER)
+    target_compile_definitions(${name} PRIVATE ZIMAGE_QWEN3_TOKENIZER="${ZIMAGE_QWEN3_TOKENIZER}")
+  endif()
   zimage_warnings(${name})
   include(GoogleTest)
   gtest_discover_tests(${name} PROPERTIES LABELS ${TEST_LABEL} DISCOVERY_MODE PRE_TEST)

@@ -3,9 +3,11 @@
 
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <unordered_set>
 #include <utility>
 
 #include "base/error.h"
+#include "base/quote.h"
 
 namespace zimage {
 namespace {
@@ -13,35 +15,63 @@ namespace {
 // Far above any configuration file and far below what the parser's recursion could take.
 constexpr int kMaxDepth = 64;
 
-[[noreturn]] void throw_type(const std::string& name, const std::string& key, const char* expected, const Json& found) {
+[[noreturn]] void throw_type(const std::string& name, const std::string& key, const char* expected,
+                             const Json& found) {
   throw Error(ErrorCode::InvalidFile,
               name + ": \"" + key + "\" is " + found.type_name() + ", expected " + expected);
 }
 
 std::int64_t as_integer(const Json& value, const std::string& name, const std::string& key) {
   if (!value.is_number_integer()) throw_type(name, key, "an integer", value);
-  if (value.is_number_unsigned() && value.get<std::uint64_t>() > std::uint64_t{std::numeric_limits<std::int64_t>::max()}) {
+  if (value.is_number_unsigned() &&
+      value.get<std::uint64_t>() > std::uint64_t{std::numeric_limits<std::int64_t>::max()}) {
     throw Error(ErrorCode::InvalidFile, name + ": \"" + key + "\" is too large");
   }
   return value.get<std::int64_t>();
 }
 
-}  // namespace
+void check_depth(int depth, const std::string& name) {
+  if (depth > kMaxDepth) throw Error(ErrorCode::InvalidFile, name + ": nested too deeply");
+}
 
-Json parse_json(std::string_view text, const std::string& name) {
-  const auto limit_depth = [&name](int depth, Json::parse_event_t, Json&) {
-    if (depth > kMaxDepth) throw Error(ErrorCode::InvalidFile, name + ": nested too deeply");
-    return true;
-  };
+Json parse(std::string_view text, const std::string& name,
+           const Json::parser_callback_t& callback) {
   try {
-    return Json::parse(text, limit_depth);
+    return Json::parse(text, callback);
   } catch (const Json::exception& error) {
-    throw Error(ErrorCode::InvalidFile, name + ": not valid JSON (" + error.what() + ")");
+    throw Error(ErrorCode::InvalidFile,
+                name + ": not valid JSON (" + printable(error.what()) + ")");
   }
 }
 
-JsonObject::JsonObject(const Json& value, std::string name) : value_(&value), name_(std::move(name)) {
-  if (!value.is_object()) throw Error(ErrorCode::InvalidFile, name_ + ": expected a JSON object, found " + value.type_name());
+}  // namespace
+
+Json parse_json(std::string_view text, const std::string& name) {
+  return parse(text, name, [&name](int depth, Json::parse_event_t, Json&) {
+    check_depth(depth, name);
+    return true;
+  });
+}
+
+Json parse_json_unique(std::string_view text, const std::string& name) {
+  std::vector<std::unordered_set<std::string>> keys;  // of every object that is open
+  return parse(text, name, [&name, &keys](int depth, Json::parse_event_t event, Json& value) {
+    check_depth(depth, name);
+    if (event == Json::parse_event_t::object_start) keys.emplace_back();
+    if (event == Json::parse_event_t::object_end) keys.pop_back();
+    if (event == Json::parse_event_t::key && !keys.back().insert(value.get<std::string>()).second) {
+      throw Error(ErrorCode::InvalidFile,
+                  name + ": " + quote(value.get_ref<const std::string&>()) + " occurs twice");
+    }
+    return true;
+  });
+}
+
+JsonObject::JsonObject(const Json& value, std::string name)
+    : value_(&value), name_(std::move(name)) {
+  if (!value.is_object())
+    throw Error(ErrorCode::InvalidFile,
+                name_ + ": expected a JSON object, found " + value.type_name());
 }
 
 const Json& JsonObject::at(const char* key) const {
@@ -57,7 +87,9 @@ bool JsonObject::has(const char* key) const {
   return found != value_->end() && !found->is_null();
 }
 
-std::int64_t JsonObject::integer(const char* key) const { return as_integer(at(key), name_, key); }
+std::int64_t JsonObject::integer(const char* key) const {
+  return as_integer(at(key), name_, key);
+}
 
 double JsonObject::number(const char* key) const {
   const Json& value = at(key);
@@ -96,11 +128,21 @@ std::vector<std::string> JsonObject::strings(const char* key) const {
   return list;
 }
 
-JsonObject JsonObject::object(const char* key) const { return {at(key), name_ + ": \"" + key + "\""}; }
+JsonObject JsonObject::object(const char* key) const {
+  return {at(key), name_ + ": \"" + key + "\""};
+}
 
-std::int64_t JsonObject::integer(const char* key, std::int64_t fallback) const { return has(key) ? integer(key) : fallback; }
-double JsonObject::number(const char* key, double fallback) const { return has(key) ? number(key) : fallback; }
-bool JsonObject::boolean(const char* key, bool fallback) const { return has(key) ? boolean(key) : fallback; }
-std::string JsonObject::string(const char* key, const std::string& fallback) const { return has(key) ? string(key) : fallback; }
+std::int64_t JsonObject::integer(const char* key, std::int64_t fallback) const {
+  return has(key) ? integer(key) : fallback;
+}
+double JsonObject::number(const char* key, double fallback) const {
+  return has(key) ? number(key) : fallback;
+}
+bool JsonObject::boolean(const char* key, bool fallback) const {
+  return has(key) ? boolean(key) : fallback;
+}
+std::string JsonObject::string(const char* key, const std::string& fallback) const {
+  return has(key) ? string(key) : fallback;
+}
 
 }  // namespace zimage

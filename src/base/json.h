@@ -12,21 +12,24 @@ namespace zimage {
 
 using Json = nlohmann::json;
 
-// Parses `text`; `name` stands for it in messages. Nesting is bounded, so no input exhausts the stack.
-// Throws InvalidFile.
+// Parses `text`; `name` stands for it in messages. Nesting is bounded, so no input exhausts the
+// stack. Throws InvalidFile.
 Json parse_json(std::string_view text, const std::string& name);
+// The same, and an object that names a key twice is refused: readers disagree on which one counts.
+Json parse_json_unique(std::string_view text, const std::string& name);
 
 // One object of a parsed document, read key by key.
 class JsonObject {
  public:
-  // `name` is the file (and path inside it) for messages. Throws InvalidFile unless `value` is an object.
-  // Keeps a reference to `value`.
+  // `name` is the file (and path inside it) for messages. Throws InvalidFile unless `value` is an
+  // object. Keeps a reference to `value`.
   JsonObject(const Json& value, std::string name);
 
   const std::string& name() const { return name_; }
   bool has(const char* key) const;  // present and not null
 
-  // A required key. Throws InvalidFile when it is absent, of another type, or out of the type's range.
+  // A required key. Throws InvalidFile when it is absent, of another type, or out of the type's
+  // range.
   std::int64_t integer(const char* key) const;
   double number(const char* key) const;
   bool boolean(const char* key) const;

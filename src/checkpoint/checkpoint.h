@@ -1,6 +1,7 @@
-// Weights in: a model folder becomes named, typed views of mapped files plus the configuration of each
-// part. Follows the layout that diffusers' save_pretrained writes: model_index.json, a folder for each
-// part with its config.json, and safetensors, sharded by *.safetensors.index.json or alone.
+// Weights in: a model folder becomes named, typed views of mapped files plus the configuration of
+// each part. Follows the layout that diffusers' save_pretrained writes: model_index.json, a folder
+// for each part with its config.json, and safetensors, sharded by *.safetensors.index.json or
+// alone.
 #pragma once
 
 #include <cstdint>
@@ -21,12 +22,13 @@ namespace zimage {
 // One network's configuration and weights. Owns the mappings its tensors point into.
 class CheckpointPart {
  public:
-  // Opens the folder of one part. Checks that every shard that the index names is there and complete, that
-  // the index and the shards agree, and every header. Throws NotFound or InvalidFile, naming the file.
+  // Opens the folder of one part. Checks that every shard that the index names is there and
+  // complete, that the index and the shards agree, and every header. Throws NotFound or
+  // InvalidFile, naming the file.
   static CheckpointPart open(const std::filesystem::path& folder);
 
-  CheckpointPart(CheckpointPart&&) noexcept = default;
-  CheckpointPart& operator=(CheckpointPart&&) noexcept = default;
+  CheckpointPart(CheckpointPart&&) noexcept;
+  CheckpointPart& operator=(CheckpointPart&&) noexcept;
   ~CheckpointPart();
 
   const std::filesystem::path& folder() const { return folder_; }
@@ -39,16 +41,22 @@ class CheckpointPart {
   const Tensor& tensor(std::string_view name) const;
   // The file that holds a tensor, for messages. Precondition: the tensor exists.
   std::string file_of(std::string_view name) const;
+  // The names of the weight files, sorted.
+  const std::vector<std::string>& files() const { return file_names_; }
 
   std::int64_t parameters() const;  // elements of all tensors
   std::uint64_t bytes() const;      // of all tensors as stored
 
  private:
   explicit CheckpointPart(const std::filesystem::path& folder);
+  void add_file(const std::string& file_name);
+
   std::filesystem::path folder_;
   std::unique_ptr<Json> config_;
   std::vector<MappedFile> files_;
   std::vector<std::string> file_names_;
+  std::vector<std::unique_ptr<std::byte[]>>
+      copies_;  // of tensors that are misaligned in their file
   std::map<std::string, Tensor, std::less<>> tensors_;
   std::map<std::string, std::size_t, std::less<>> file_indices_;
 };
@@ -57,8 +65,8 @@ class CheckpointPart {
 class Checkpoint {
  public:
   // Reads model_index.json and looks for the parts' folders; opens no weights.
-  // Throws NotFound when the folder does not exist, InvalidFile when it is no Z-Image model (saying what a
-  // model folder holds and what was found).
+  // Throws NotFound when the folder does not exist, InvalidFile when it is no Z-Image model (saying
+  // what a model folder holds and what was found).
   static Checkpoint open(const std::filesystem::path& folder);
 
   const std::filesystem::path& folder() const { return folder_; }

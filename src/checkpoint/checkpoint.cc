@@ -1,0 +1,66 @@
+// Finds the parts of a model folder.
+#include "checkpoint/checkpoint.h"
+
+#include <algorithm>
+#include <array>
+#include <nlohmann/json.hpp>
+#include <system_error>
+
+#include "base/error.h"
+#include "base/quote.h"
+#include "checkpoint/model_index.h"
+#include "checkpoint/safetensors.h"
+#include "checkpoint/weight_files.h"
+
+namespace zimage {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::size_t kMaxConfigBytes = 1'000'000;
+
+void check_is_folder(const fs::path& folder) {
+  std::error_code error;
+  const fs::file_status status = fs::status(folder, error);
+  if (!fs::exists(status)) {
+    throw Error(ErrorCode::NotFound, folder.string() + ": no such model folder");
+  }
+  if (!fs::is_directory(status)) {
+    throw Error(ErrorCode::InvalidFile, folder.string() + ": a file, expected a model folder");
+  }
+}
+
+void check_part_folder(const fs::path& folder, std::string_view part) {
+  std::error_code ignored;
+  if (fs::is_directory(folder / part, ignored)) return;
+  throw Error(ErrorCode::NotFound, folder.string() + ": the folder " + std::string(part) +
+                                       "/ is missing, found " + list_folder(folder));
+}
+
+}  // namespace
+
+Checkpoint Checkpoint::open(const fs::path& folder) {
+  check_is_folder(folder);
+  read_model_index(folder);
+  for (const std::string_view part : kModelParts) check_part_folder(folder, part);
+  return Checkpoint(folder);
+}
+
+CheckpointPart Checkpoint::part(std::string_view name) const {
+  return CheckpointPart::open(folder_ / name);
+}
+
+Json Checkpoint::scheduler_config() const {
+  const fs::path path = folder_ / "scheduler" / "scheduler_config.json";
+  Json config = parse_json(read_file(path, kMaxConfigBytes), path.string());
+  static_cast<void>(JsonObject(config, path.string()));
+  return config;
+}
+
+fs::path Checkpoint::tokenizer_file() const {
+  fs::path path = folder_ / "tokenizer" / "tokenizer.json";
+  refuse_lfs_pointer(MappedFile(path).bytes(), path.string());
+  return path;
+}
+
+}  // namespace zimage

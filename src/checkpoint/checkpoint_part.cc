@@ -1,0 +1,114 @@
+// Maps the weight files of one part and checks them against their index.
+#include <algorithm>
+#include <cstring>
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "base/quote.h"
+#include "checkpoint/checkpoint.h"
+#include "checkpoint/safetensors.h"
+#include "checkpoint/weight_files.h"
+
+namespace zimage {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::size_t kMaxConfigBytes = 1'000'000;
+
+// Every tensor is in the file where the index says, and every tensor of the files is in the index.
+void check_index(const CheckpointPart& part, const WeightFiles& files) {
+  for (const auto& [tensor, file] : files.map) {
+    if (!part.tensors().contains(tensor)) {
+      throw Error(ErrorCode::InvalidFile, (part.folder() / file).string() + ": holds no tensor " +
+                                              quote(tensor) + ", which " + files.index.string() +
+                                              " places there");
+    }
+  }
+  for (const auto& [tensor, unused] : part.tensors()) {
+    const auto expected = files.map.find(tensor);
+    const std::string found = part.file_of(tensor);
+    if (expected != files.map.end() && (part.folder() / expected->second).string() == found)
+      continue;
+    throw Error(
+        ErrorCode::InvalidFile,
+        found + ": holds tensor " + quote(tensor) + ", which " + files.index.string() +
+            (expected == files.map.end() ? " does not name" : " places in " + expected->second));
+  }
+}
+
+}  // namespace
+
+CheckpointPart CheckpointPart::open(const fs::path& folder) {
+  return CheckpointPart(folder);
+}
+
+CheckpointPart::CheckpointPart(CheckpointPart&&) noexcept = default;
+CheckpointPart& CheckpointPart::operator=(CheckpointPart&&) noexcept = default;
+CheckpointPart::~CheckpointPart() = default;
+
+CheckpointPart::CheckpointPart(const fs::path& folder) : folder_(folder) {
+  const fs::path config = folder_ / "config.json";
+  config_ = std::make_unique<Json>(parse_json(read_file(config, kMaxConfigBytes), config.string()));
+  static_cast<void>(JsonObject(*config_, config.string()));
+  const WeightFiles files = find_weight_files(folder_);
+  for (const std::string& name : files.names) add_file(name);
+  if (!files.index.empty()) check_index(*this, files);
+}
+
+void CheckpointPart::add_file(const std::string& file_name) {
+  const fs::path path = folder_ / file_name;
+  files_.emplace_back(path);
+  file_names_.push_back(file_name);
+  const std::span<const std::byte> bytes = files_.back().bytes();
+  for (const StoredTensor& stored : parse_safetensors(bytes, path.string())) {
+    const auto [entry, is_new] = file_indices_.emplace(stored.name, files_.size() - 1);
+    if (!is_new) {
+      throw Error(ErrorCode::InvalidFile, path.string() + ": holds tensor " + quote(stored.name) +
+                                              ", which " + file_names_[entry->second] +
+                                              " holds too");
+    }
+    const std::size_t size = stored.end - stored.begin;
+    // Tensor has no read-only kind; the mapping is, so a write through it ends the process.
+    auto* data = const_cast<std::byte*>(bytes.data() + stored.begin);
+    if (stored.begin % size_of(stored.dtype) != 0) {
+      log(LogLevel::Debug, path.string() + ": copies misaligned tensor " + quote(stored.name));
+      copies_.push_back(std::make_unique<std::byte[]>(std::max<std::size_t>(size, 1)));
+      std::memcpy(copies_.back().get(), data, size);
+      data = copies_.back().get();
+    }
+    tensors_.emplace(stored.name, Tensor{data, stored.dtype, stored.shape});
+  }
+}
+
+JsonObject CheckpointPart::config() const {
+  return {*config_, (folder_ / "config.json").string()};
+}
+
+const Tensor& CheckpointPart::tensor(std::string_view name) const {
+  const auto found = tensors_.find(name);
+  if (found == tensors_.end()) {
+    throw Error(ErrorCode::NotFound,
+                folder_.string() + ": tensor " + std::string(name) + " is missing");
+  }
+  return found->second;
+}
+
+std::string CheckpointPart::file_of(std::string_view name) const {
+  return (folder_ / file_names_[file_indices_.find(name)->second]).string();
+}
+
+std::int64_t CheckpointPart::parameters() const {
+  std::int64_t count = 0;
+  for (const auto& [name, tensor] : tensors_) count += tensor.elements();
+  return count;
+}
+
+std::uint64_t CheckpointPart::bytes() const {
+  std::uint64_t count = 0;
+  for (const auto& [name, tensor] : tensors_) count += tensor.bytes();
+  return count;
+}
+
+}  // namespace zimage

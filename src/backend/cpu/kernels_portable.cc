@@ -1,0 +1,12 @@
+// The kernels compiled for portable; CMakeLists.txt gives this file its flags.
+#define ZIMAGE_CPU_LANES 4
+#include "backend/cpu/kernels_table.h"
+
+namespace zimage::cpu {
+
+const Kernels& portable_kernels() {
+  static constexpr Kernels kTable = portable::make_table("portable");
+  return kTable;
+}
+
+}  // namespace zimage::cpu

@@ -1,0 +1,102 @@
+// The vector type that the CPU kernels are written on. A kernel file kernels_<isa>.cc defines
+// ZIMAGE_CPU_LANES (16: AVX-512, 8: AVX2 with FMA, 4: portable) before including it; everything
+// then lives in a namespace of that instruction set, so that the same inline function compiled
+// twice has two names and the linker cannot mix them. For that reason nothing here includes a
+// standard header with code.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#if !defined(ZIMAGE_CPU_LANES)
+#error "define ZIMAGE_CPU_LANES as 16, 8 or 4 before including simd.h"
+#elif ZIMAGE_CPU_LANES == 16
+#define ZIMAGE_CPU_ISA avx512
+#include "backend/cpu/simd_avx512.h"
+#elif ZIMAGE_CPU_LANES == 8
+#define ZIMAGE_CPU_ISA avx2
+#include "backend/cpu/simd_avx2.h"
+#else
+#define ZIMAGE_CPU_ISA portable
+#include "backend/cpu/simd_portable.h"
+#endif
+
+// Each of the three headers defines, with the same meaning:
+//   kLanes               floats in a Vec
+//   Vec                  kLanes floats;  + - * / between two
+//   load, store          unaligned;  load_n, store_n: the first n lanes, 0 <= n < kLanes, others
+//   read as 0 zero(), broadcast(x), broadcast_load(p) fma(a, b, c)         a b + c;  fnma(a, b, c):
+//   c - a b max, min             (a, b): b where either is NaN sum, max_of          over the lanes
+//   Words                kLanes 32-bit words, each two bf16 numbers; load_words(p)
+//   low_bf16(w)          the lower halves as floats;  high_bf16(w): the upper ones
+//   load_bf16, load_f16  kLanes 16-bit numbers, widened exactly
+//   store_bf16           rounded to nearest even, as float_to_bf16
+//   round_even(x)        to an integer; power_of_two(n): 2^n for an integer n in [-127, 127], 0 for
+//   -127 select_less(a, b, x, y)   per lane a < b ? x : y even_twice(x)        x0 x0 x2 x2 ..;
+//   odd_twice: x1 x1 x3 x3 ..;  swap_pairs: x1 x0 x3 x2 .. negate_even(x)       -x0 x1 -x2 x3 ..
+//   deinterleave(a, b, even, odd)   of the 2 kLanes numbers a b
+//   transpose(rows)      a kLanes x kLanes block, in place
+namespace zimage::cpu::ZIMAGE_CPU_ISA {
+
+// e^x within 1.5 ulp over the whole range: subnormal results, 0 and infinity included; NaN stays
+// NaN.
+inline Vec exp(Vec x) {
+  x = min(broadcast(88.8F), max(broadcast(-104.F), x));
+  const Vec n = round_even(x * broadcast(1.44269504F));
+  // ln 2 in two parts; the upper one has few enough bits that n times it is exact.
+  Vec r = fnma(n, broadcast(0.693359375F), x);
+  r = fnma(n, broadcast(-2.12194440e-4F), r);
+  // Minimax for (e^r - 1 - r) / r^2 on [-ln2/2, ln2/2], relative error of e^r 3e-9.
+  Vec q = broadcast(0.00138145433569F);
+  q = fma(q, r, broadcast(0.00836874503356F));
+  q = fma(q, r, broadcast(0.0416683907212F));
+  q = fma(q, r, broadcast(0.166665203999F));
+  q = fma(q, r, broadcast(0.499999934324F));
+  q = fma(q * r, r, r) + broadcast(1.F);
+  // 2^n in two factors: n reaches -150 and 128, which one exponent field cannot hold.
+  const Vec half = round_even(n * broadcast(0.5F));
+  return q * power_of_two(half) * power_of_two(n - half);
+}
+
+// 2^x for x <= 0 within 1.5 ulp; 0 below -126.5; NaN stays NaN.
+inline Vec exp2_nonpositive(Vec x) {
+  x = max(broadcast(-127.F), x);
+  const Vec n = round_even(x);
+  const Vec f = x - n;
+  // Minimax for (2^f - 1) / f on [-1/2, 1/2], relative error of 2^f 2e-9.
+  Vec q = broadcast(0.000153532572944F);
+  q = fma(q, f, broadcast(0.00133990033765F));
+  q = fma(q, f, broadcast(0.00961843860265F));
+  q = fma(q, f, broadcast(0.055503321632F));
+  q = fma(q, f, broadcast(0.240226478969F));
+  q = fma(q, f, broadcast(0.693147202985F));
+  q = fma(q, f, broadcast(1.F));
+  return q * power_of_two(n);
+}
+
+inline Vec sigmoid(Vec x) {
+  return broadcast(1.F) / (broadcast(1.F) + exp(zero() - x));
+}
+
+// x / (1 + e^-x).
+inline Vec silu(Vec x) {
+  return x / (broadcast(1.F) + exp(zero() - x));
+}
+
+// Within 2 ulp: an odd polynomial near 0, where 1 - e^-2|x| would cancel, the exponential beyond.
+inline Vec tanh(Vec x) {
+  const Vec size = max(zero() - x, x);
+  const Vec z = x * x;
+  Vec q = broadcast(-0.00570261613234F);
+  q = fma(q, z, broadcast(0.0206370505066F));
+  q = fma(q, z, broadcast(-0.0537391190977F));
+  q = fma(q, z, broadcast(0.133314354285F));
+  q = fma(q, z, broadcast(-0.333332817077F));
+  const Vec near = fma(q * z, x, x);
+  const Vec e = exp(broadcast(-2.F) * size);
+  const Vec far = (broadcast(1.F) - e) / (broadcast(1.F) + e);
+  const Vec signed_far = select_less(x, zero(), zero() - far, far);
+  return select_less(size, broadcast(0.625F), near, signed_far);
+}
+
+}  // namespace zimage::cpu::ZIMAGE_CPU_ISA

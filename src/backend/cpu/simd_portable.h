@@ -1,0 +1,169 @@
+// Four floats in the compiler's own vector type: any processor. The operations are listed in
+// simd.h.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace zimage::cpu::portable {
+
+constexpr int kLanes = 4;
+
+using FloatVector = float __attribute__((vector_size(16)));
+using IntVector = std::int32_t __attribute__((vector_size(16)));
+using UnsignedVector = std::uint32_t __attribute__((vector_size(16)));
+
+struct Vec {
+  FloatVector v;
+};
+struct Words {
+  UnsignedVector v;
+};
+
+inline Vec operator+(Vec a, Vec b) {
+  return {a.v + b.v};
+}
+inline Vec operator-(Vec a, Vec b) {
+  return {a.v - b.v};
+}
+inline Vec operator*(Vec a, Vec b) {
+  return {a.v * b.v};
+}
+inline Vec operator/(Vec a, Vec b) {
+  return {a.v / b.v};
+}
+// The compiler fuses this where the processor can (-ffp-contract=fast).
+inline Vec fma(Vec a, Vec b, Vec c) {
+  return {a.v * b.v + c.v};
+}
+inline Vec fnma(Vec a, Vec b, Vec c) {
+  return {c.v - a.v * b.v};
+}
+inline Vec max(Vec a, Vec b) {
+  return {a.v > b.v ? a.v : b.v};
+}
+inline Vec min(Vec a, Vec b) {
+  return {a.v < b.v ? a.v : b.v};
+}
+
+inline Vec zero() {
+  return {FloatVector{0, 0, 0, 0}};
+}
+inline Vec broadcast(float x) {
+  return {FloatVector{x, x, x, x}};
+}
+inline Vec broadcast_load(const float* p) {
+  return broadcast(*p);
+}
+inline Vec load(const float* p) {
+  Vec x;
+  __builtin_memcpy(&x.v, p, sizeof(x.v));
+  return x;
+}
+inline void store(float* p, Vec x) {
+  __builtin_memcpy(p, &x.v, sizeof(x.v));
+}
+inline Vec load_n(const float* p, int n) {
+  Vec x = zero();
+  for (int i = 0; i < n; ++i) x.v[i] = p[i];
+  return x;
+}
+inline void store_n(float* p, Vec x, int n) {
+  for (int i = 0; i < n; ++i) p[i] = x.v[i];
+}
+
+inline float sum(Vec x) {
+  return (x.v[0] + x.v[2]) + (x.v[1] + x.v[3]);
+}
+inline float max_of(Vec x) {
+  const float a = x.v[0] > x.v[2] ? x.v[0] : x.v[2];
+  const float b = x.v[1] > x.v[3] ? x.v[1] : x.v[3];
+  return a > b ? a : b;
+}
+
+inline FloatVector as_floats(UnsignedVector bits) {
+  FloatVector x;
+  __builtin_memcpy(&x, &bits, sizeof(x));
+  return x;
+}
+inline UnsignedVector as_bits(FloatVector x) {
+  UnsignedVector bits;
+  __builtin_memcpy(&bits, &x, sizeof(bits));
+  return bits;
+}
+
+inline Words load_words(const void* p) {
+  Words w;
+  __builtin_memcpy(&w.v, p, sizeof(w.v));
+  return w;
+}
+inline Vec low_bf16(Words w) {
+  return {as_floats(w.v << 16)};
+}
+inline Vec high_bf16(Words w) {
+  return {as_floats(w.v & 0xffff0000U)};
+}
+inline UnsignedVector load_halves(const std::uint16_t* p) {
+  return UnsignedVector{p[0], p[1], p[2], p[3]};
+}
+inline Vec load_bf16(const std::uint16_t* p) {
+  return low_bf16({load_halves(p)});
+}
+inline Vec load_f16(const std::uint16_t* p) {
+  const UnsignedVector half = load_halves(p);
+  const UnsignedVector sign = (half & 0x8000U) << 16;
+  // The half's exponent field read as a float's is 2^-112 too small; multiplying corrects it
+  // exactly, subnormals included. Infinity and NaN keep an exponent of ones.
+  const FloatVector size = as_floats((half & 0x7fffU) << 13) * 0x1p112F;
+  const UnsignedVector special =
+      (half & 0x7c00U) == 0x7c00U ? UnsignedVector{} + 0x7f800000U : UnsignedVector{};
+  return {as_floats(as_bits(size) | special | sign)};
+}
+inline void store_bf16(std::uint16_t* p, Vec x) {
+  const UnsignedVector bits = as_bits(x.v);
+  const UnsignedVector rounded = bits + 0x7fffU + ((bits >> 16) & 1U);
+  const UnsignedVector result = (bits & 0x7fffffffU) > 0x7f800000U ? bits | 0x400000U : rounded;
+  for (int i = 0; i < kLanes; ++i) p[i] = static_cast<std::uint16_t>(result[i] >> 16);
+}
+
+inline Vec round_even(Vec x) {
+  // Beyond 2^22 a float plus this constant loses bits, and no caller needs it there.
+  const FloatVector magic = FloatVector{} + 0x1.8p23F;
+  return {x.v + magic - magic};
+}
+inline Vec power_of_two(Vec n) {
+  const IntVector exponent = __builtin_convertvector(n.v, IntVector) + 127;
+  return {as_floats(__builtin_convertvector(exponent, UnsignedVector) << 23)};
+}
+inline Vec select_less(Vec a, Vec b, Vec x, Vec y) {
+  return {a.v < b.v ? x.v : y.v};
+}
+
+inline Vec even_twice(Vec x) {
+  return {__builtin_shufflevector(x.v, x.v, 0, 0, 2, 2)};
+}
+inline Vec odd_twice(Vec x) {
+  return {__builtin_shufflevector(x.v, x.v, 1, 1, 3, 3)};
+}
+inline Vec swap_pairs(Vec x) {
+  return {__builtin_shufflevector(x.v, x.v, 1, 0, 3, 2)};
+}
+inline Vec negate_even(Vec x) {
+  return {as_floats(as_bits(x.v) ^ UnsignedVector{0x80000000U, 0, 0x80000000U, 0})};
+}
+inline void deinterleave(Vec a, Vec b, Vec& even, Vec& odd) {
+  even = {__builtin_shufflevector(a.v, b.v, 0, 2, 4, 6)};
+  odd = {__builtin_shufflevector(a.v, b.v, 1, 3, 5, 7)};
+}
+inline void transpose(Vec (&r)[kLanes]) {
+  const FloatVector ab_low = __builtin_shufflevector(r[0].v, r[1].v, 0, 4, 1, 5);
+  const FloatVector ab_high = __builtin_shufflevector(r[0].v, r[1].v, 2, 6, 3, 7);
+  const FloatVector cd_low = __builtin_shufflevector(r[2].v, r[3].v, 0, 4, 1, 5);
+  const FloatVector cd_high = __builtin_shufflevector(r[2].v, r[3].v, 2, 6, 3, 7);
+  r[0].v = __builtin_shufflevector(ab_low, cd_low, 0, 1, 4, 5);
+  r[1].v = __builtin_shufflevector(ab_low, cd_low, 2, 3, 6, 7);
+  r[2].v = __builtin_shufflevector(ab_high, cd_high, 0, 1, 4, 5);
+  r[3].v = __builtin_shufflevector(ab_high, cd_high, 2, 3, 6, 7);
+}
+
+}  // namespace zimage::cpu::portable

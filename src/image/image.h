@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -22,15 +23,21 @@ using ImageText = std::vector<std::pair<std::string, std::string>>;
 // The upper left part. Precondition: it is no larger than the image.
 Image crop(const Image& image, std::int64_t width, std::int64_t height);
 
-// Encodes 8-bit RGB. Text is written as tEXt where it is Latin-1 and as iTXt otherwise (what A1111's
-// readers expect).
+// Encodes 8-bit RGB. Text is written as tEXt where it is Latin-1 and as iTXt otherwise (what
+// A1111's readers expect). Throws InvalidArgument for an image without pixels, or whose `rgb` has
+// another size than its extents say, a keyword that PNG does not allow, and text that is not UTF-8
+// or holds a zero byte.
 std::vector<std::uint8_t> encode_png(const Image& image, const ImageText& text);
 
-// What a PNG holds: pixels as 8-bit RGB and its text chunks. Throws InvalidFile.
+// What a PNG holds: pixels as 8-bit RGB (palettes, grey and 16-bit samples are converted,
+// transparency is dropped) and its text chunks as UTF-8.
 struct DecodedPng {
   Image image;
   ImageText text;
 };
+// Throws NotFound, or InvalidFile with the reason: a picture is whole or it is refused.
 DecodedPng decode_png(const std::filesystem::path& file);
+// The same from the file's bytes; `name` stands for it in messages.
+DecodedPng decode_png(std::span<const std::uint8_t> bytes, const std::string& name);
 
 }  // namespace zimage

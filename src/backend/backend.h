@@ -67,23 +67,23 @@ enum class Pairing : std::uint8_t {
 };
 
 struct LinearArgs {
-  Tensor bias;                               // [out] f32, or absent
+  Tensor bias = {};                               // [out] f32, or absent
   Activation activation = Activation::None;  // applied after the bias
   bool accumulate = false;                   // add to what out holds, after the activation
 };
 
 struct NormArgs {
   float eps = 0;
-  Tensor scale;  // [D] f32, or absent for 0
+  Tensor scale = {};  // [D] f32, or absent for 0
 };
 
 struct GatedNormArgs {
   float eps = 0;
-  Tensor gate;  // [D] f32 before its tanh, or absent for a factor of 1
+  Tensor gate = {};  // [D] f32 before its tanh, or absent for a factor of 1
 };
 
 struct RopeArgs {
-  Tensor cos_sin;  // [T, head_dim / 2, 2] f32: cosine and sine of each pair's angle
+  Tensor cos_sin = {};  // [T, head_dim / 2, 2] f32: cosine and sine of each pair's angle
   Pairing pairing = Pairing::Interleaved;
   std::int64_t heads = 0;
   std::int64_t kv_heads = 0;
@@ -98,7 +98,7 @@ struct AttentionArgs {
 };
 
 struct ConvArgs {
-  Tensor bias;              // [out] f32, or absent
+  Tensor bias = {};              // [out] f32, or absent
   bool upsample_2x = false; // read x as if each pixel were a 2x2 square: nearest upsampling, fused
   bool accumulate = false;  // add to what out holds
 };

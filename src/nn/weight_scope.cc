@@ -1,0 +1,47 @@
+// Names to loaded weights.
+#include "nn/weight_scope.h"
+
+#include <vector>
+
+namespace zimage {
+
+WeightScope WeightScope::operator[](std::string_view child) const {
+  WeightScope scope = *this;
+  scope.prefix_ += std::string(child) + ".";
+  return scope;
+}
+
+Tensor WeightScope::host(std::string_view name, const Shape& shape) const {
+  return source_->tensor(prefix_ + std::string(name), shape);
+}
+
+Tensor WeightScope::vector(std::string_view name, std::int64_t n) const {
+  const Tensor part = host(name, {n});
+  return backend_->load_vector(*slab_, {&part, 1});
+}
+
+Tensor WeightScope::row(std::string_view name, std::int64_t n) const {
+  const Tensor part = host(name, {1, n});
+  return backend_->load_vector(*slab_, {&part, 1});
+}
+
+Weight WeightScope::matrix(std::string_view name, std::int64_t out, std::int64_t in) const {
+  return matrix({{name, out}}, in);
+}
+
+Weight WeightScope::matrix(std::initializer_list<Rows> parts, std::int64_t in) const {
+  std::vector<Tensor> tensors;
+  for (const Rows& part : parts) tensors.push_back(host(part.name, {part.out, in}));
+  return backend_->load_matrix(*slab_, tensors, MatrixRole::Linear);
+}
+
+Weight WeightScope::gate_up(std::string_view gate, std::string_view up, std::int64_t features, std::int64_t in) const {
+  const Tensor parts[] = {host(gate, {features, in}), host(up, {features, in})};
+  return backend_->load_matrix(*slab_, parts, MatrixRole::GateUp);
+}
+
+Weight WeightScope::kernel(std::string_view name, std::int64_t out, std::int64_t in, std::int64_t side) const {
+  return backend_->load_kernel(*slab_, host(name, {out, in, side, side}));
+}
+
+}  // namespace zimage

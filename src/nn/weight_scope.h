@@ -1,0 +1,55 @@
+// Binds a network's weights: a cursor over tensor names that checks shapes and loads through a backend
+// into one slab.
+#pragma once
+
+#include <initializer_list>
+#include <string>
+#include <string_view>
+
+#include "backend/backend.h"
+#include "nn/tensor_source.h"
+
+namespace zimage {
+
+// A cheap value; source, backend and slab must outlive it.
+class WeightScope {
+ public:
+  WeightScope(TensorSource& source, Backend& backend, Arena& slab)
+      : source_(&source), backend_(&backend), slab_(&slab) {}
+
+  // The scope of everything below `child`: names get the prefix "child.".
+  WeightScope operator[](std::string_view child) const;
+
+  // One part of a fused matrix.
+  struct Rows {
+    std::string_view name;
+    std::int64_t out;
+  };
+
+  // f32 [n].
+  Tensor vector(std::string_view name, std::int64_t n) const;
+  // The same from a tensor of shape [1, n].
+  Tensor row(std::string_view name, std::int64_t n) const;
+  // One matrix [out, in], or several stacked by rows.
+  Weight matrix(std::string_view name, std::int64_t out, std::int64_t in) const;
+  Weight matrix(std::initializer_list<Rows> parts, std::int64_t in) const;
+  // Gate and up projections [features, in] each, for swiglu.
+  Weight gate_up(std::string_view gate, std::string_view up, std::int64_t features, std::int64_t in) const;
+  // [out, in, side, side].
+  Weight kernel(std::string_view name, std::int64_t out, std::int64_t in, std::int64_t side) const;
+
+  // The host tensor itself, living as long as the source.
+  Tensor host(std::string_view name, const Shape& shape) const;
+
+  // What the above use, for callers that gather parts from several scopes.
+  Backend& backend() const { return *backend_; }
+  Arena& slab() const { return *slab_; }
+
+ private:
+  TensorSource* source_;
+  Backend* backend_;
+  Arena* slab_;
+  std::string prefix_;
+};
+
+}  // namespace zimage

@@ -1,0 +1,86 @@
+// Latent tokens, caption features and time to velocity: the S3-DiT of Z-Image.
+// Follows diffusers ZImageTransformer2DModel. Two conventions invite errors: time is 1 - sigma, and the
+// network returns -v, which callers subtract instead of adding.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "nn/layer_store.h"
+#include "transformer/block.h"
+
+namespace zimage {
+
+// A picture in tokens: one for each patch of the latent.
+struct Grid {
+  std::int64_t rows = 0;
+  std::int64_t columns = 0;
+  std::int64_t tokens() const { return rows * columns; }
+};
+
+// What depends on the prompt, the size and the schedule but not on the latents. Views of arena memory.
+struct Conditioning {
+  Grid grid;
+  Tensor caption;           // [Lc, dim], refined; Lc is the caption length padded
+  Tensor cos_sin;           // [Ti + Lc, head_dim / 2, 2] f32; Ti is the token count padded
+  Tensor modulation;        // [steps, modulated blocks * 4 dim] f32
+  Tensor final_scale;       // [steps, dim] f32
+  Tensor step_modulation;   // [modulated blocks * 4 dim] f32, of the selected step
+  Tensor step_final_scale;  // [dim] f32
+};
+
+class ZImageTransformer {
+ public:
+  // Loads the weights. `backend` must outlive this.
+  ZImageTransformer(TensorSource& source, const TransformerConfig& config, Backend& backend);
+
+  const TransformerConfig& config() const { return config_; }
+
+  // Throws InvalidArgument when the picture or the caption has more positions than axes_lens allows.
+  void check_size(const Grid& grid, std::int64_t caption_rows) const;
+
+  // Embeds and refines the caption [L, caption_dim], and computes the modulations of every step; `times` are
+  // 1 - sigma. The result lives in the caller's frame of run.arena.
+  Conditioning prepare(const Run& run, const Grid& grid, const Tensor& caption, std::span<const float> times) const;
+
+  // Makes `step` the one that forward() computes.
+  void select_step(const Run& run, const Conditioning& conditioning, std::int64_t step) const;
+
+  // out = -velocity. latents, out [tokens, token_features] f32.
+  void forward(const Run& run, const Conditioning& conditioning, const Tensor& out, const Tensor& latents) const;
+
+ private:
+  // Everything that is no block.
+  struct Edges {
+    Weight patch_embedder;    // [dim, token_features]
+    Tensor patch_bias;        // [dim]
+    Tensor image_pad;         // [dim]
+    Tensor caption_pad;       // [dim]
+    Tensor caption_norm;      // [caption_dim]
+    Weight caption_embedder;  // [dim, caption_dim]
+    Tensor caption_bias;      // [dim]
+    Weight time_in;           // [1024, 256]
+    Tensor time_in_bias;
+    Weight time_out;          // [conditioning_dim, 1024]
+    Tensor time_out_bias;
+    Weight modulation;        // [modulated blocks * 4 dim, conditioning_dim]
+    Tensor modulation_bias;
+    Weight final_modulation;  // [dim, conditioning_dim]
+    Tensor final_modulation_bias;
+    Weight velocity;          // [token_features, dim]
+    Tensor velocity_bias;
+  };
+  static Edges load_edges(const WeightScope& w, const TransformerConfig& c);
+
+  void embed_caption(const Run& run, const Conditioning& conditioning, const Tensor& caption) const;
+  void embed_times(const Run& run, const Conditioning& conditioning, std::span<const float> times) const;
+  Modulation modulation_of(const Conditioning& conditioning, std::int64_t block) const;
+
+  TransformerConfig config_;
+  Module<Edges> edges_;
+  LayerStore<Block> context_refiner_;
+  LayerStore<Block> noise_refiner_;
+  LayerStore<Block> layers_;
+};
+
+}  // namespace zimage

@@ -12,7 +12,8 @@ namespace {
 using std::string;
 using std::string_view;
 
-[[noreturn]] void reject(string_view op, string_view what, const string& found, const string& expected) {
+[[noreturn]] void reject(string_view op, string_view what, const string& found,
+                         const string& expected) {
   throw Error(ErrorCode::InvalidArgument,
               string(op) + ": " + string(what) + " is " + found + ", expected " + expected);
 }
@@ -24,16 +25,19 @@ void expect_shape(const Tensor& tensor, const Shape& shape, string_view op, stri
 
 void expect_rank(const Tensor& tensor, int rank, string_view op, string_view what) {
   if (tensor.empty() || tensor.shape.rank() != rank) {
-    reject(op, what, tensor.empty() ? "absent" : to_string(tensor.shape), "of rank " + std::to_string(rank));
+    reject(op, what, tensor.empty() ? "absent" : to_string(tensor.shape),
+           "of rank " + std::to_string(rank));
   }
 }
 
 void expect_dtype(const Tensor& tensor, DType dtype, string_view op, string_view what) {
-  if (tensor.dtype != dtype) reject(op, what, string(name_of(tensor.dtype)), string(name_of(dtype)));
+  if (tensor.dtype != dtype)
+    reject(op, what, string(name_of(tensor.dtype)), string(name_of(dtype)));
 }
 
 // An f32 vector of n elements that may be absent.
-void expect_optional_vector(const Tensor& tensor, std::int64_t n, string_view op, string_view what) {
+void expect_optional_vector(const Tensor& tensor, std::int64_t n, string_view op,
+                            string_view what) {
   if (tensor.empty()) return;
   expect_shape(tensor, {n}, op, what);
   expect_dtype(tensor, DType::F32, op, what);
@@ -45,9 +49,11 @@ void expect_vector(const Tensor& tensor, std::int64_t n, string_view op, string_
 }
 
 // The backend's activation type or f32.
-void expect_activation(const Backend& backend, const Tensor& tensor, string_view op, string_view what) {
+void expect_activation(const Backend& backend, const Tensor& tensor, string_view op,
+                       string_view what) {
   if (tensor.dtype != DType::F32 && tensor.dtype != backend.activation_dtype()) {
-    reject(op, what, string(name_of(tensor.dtype)), string(name_of(backend.activation_dtype())) + " or f32");
+    reject(op, what, string(name_of(tensor.dtype)),
+           string(name_of(backend.activation_dtype())) + " or f32");
   }
 }
 
@@ -57,7 +63,9 @@ void expect_same(const Backend& backend, const Tensor& out, const Tensor& x, str
   expect_dtype(out, x.dtype, op, "out");
 }
 
-bool is_float(DType dtype) { return dtype == DType::F32 || dtype == DType::F16 || dtype == DType::BF16; }
+bool is_float(DType dtype) {
+  return dtype == DType::F32 || dtype == DType::F16 || dtype == DType::BF16;
+}
 
 void expect_floats(const Tensor& tensor, string_view op, string_view what) {
   if (tensor.empty() || !is_float(tensor.dtype)) {
@@ -67,18 +75,20 @@ void expect_floats(const Tensor& tensor, string_view op, string_view what) {
 
 void expect_kernel(const Weight& weight, std::int64_t side, string_view op) {
   if (weight.empty() || weight.kernel != side) {
-    reject(op, "weight", weight.empty() ? "absent" : "a kernel of side " + std::to_string(weight.kernel),
+    reject(op, "weight",
+           weight.empty() ? "absent" : "a kernel of side " + std::to_string(weight.kernel),
            "a kernel of side " + std::to_string(side));
   }
 }
 
 // Returns head_dim of qkv [T, (heads + 2 kv_heads) head_dim].
-std::int64_t expect_qkv(const Backend& backend, const Tensor& qkv, std::int64_t heads, std::int64_t kv_heads,
-                        string_view op) {
+std::int64_t expect_qkv(const Backend& backend, const Tensor& qkv, std::int64_t heads,
+                        std::int64_t kv_heads, string_view op) {
   expect_rank(qkv, 2, op, "qkv");
   expect_activation(backend, qkv, op, "qkv");
   if (heads <= 0 || kv_heads <= 0 || heads % kv_heads != 0) {
-    reject(op, "heads", std::to_string(heads), "a positive multiple of kv_heads " + std::to_string(kv_heads));
+    reject(op, "heads", std::to_string(heads),
+           "a positive multiple of kv_heads " + std::to_string(kv_heads));
   }
   const std::int64_t parts = heads + 2 * kv_heads;
   if (qkv.dim(1) == 0 || qkv.dim(1) % parts != 0) {
@@ -94,7 +104,9 @@ Buffer::~Buffer() {
 }
 
 Buffer::Buffer(Buffer&& other) noexcept
-    : backend_(other.backend_), data_(std::exchange(other.data_, nullptr)), bytes_(std::exchange(other.bytes_, 0)) {}
+    : backend_(other.backend_),
+      data_(std::exchange(other.data_, nullptr)),
+      bytes_(std::exchange(other.bytes_, 0)) {}
 
 Buffer& Buffer::operator=(Buffer&& other) noexcept {
   std::swap(backend_, other.backend_);
@@ -115,11 +127,13 @@ Weight Backend::load_matrix(Arena& slab, std::span<const Tensor> parts, MatrixRo
     expect_rank(part, 2, "load_matrix", "part");
     expect_floats(part, "load_matrix", "part");
     if (part.dim(1) != parts[0].dim(1)) {
-      reject("load_matrix", "part", to_string(part.shape), std::to_string(parts[0].dim(1)) + " columns");
+      reject("load_matrix", "part", to_string(part.shape),
+             std::to_string(parts[0].dim(1)) + " columns");
     }
   }
   if (role == MatrixRole::GateUp && (parts.size() != 2 || parts[0].shape != parts[1].shape)) {
-    reject("load_matrix", "gate and up", std::to_string(parts.size()) + " parts", "two parts of equal shape");
+    reject("load_matrix", "gate and up", std::to_string(parts.size()) + " parts",
+           "two parts of equal shape");
   }
   return do_load_matrix(slab, parts, role);
 }
@@ -139,7 +153,8 @@ Tensor Backend::load_vector(Arena& slab, std::span<const Tensor> parts) {
   return do_load_vector(slab, parts);
 }
 
-void Backend::linear(const Tensor& out, const Tensor& x, const Weight& weight, const LinearArgs& args) {
+void Backend::linear(const Tensor& out, const Tensor& x, const Weight& weight,
+                     const LinearArgs& args) {
   expect_kernel(weight, 1, "linear");
   expect_rank(x, 2, "linear", "x");
   expect_shape(x, {x.dim(0), weight.in}, "linear", "x");
@@ -160,7 +175,8 @@ void Backend::swiglu(const Tensor& out, const Tensor& x, const Weight& gate_up) 
   do_swiglu(out, x, gate_up);
 }
 
-void Backend::rms_norm(const Tensor& out, const Tensor& x, const Tensor& weight, const NormArgs& args) {
+void Backend::rms_norm(const Tensor& out, const Tensor& x, const Tensor& weight,
+                       const NormArgs& args) {
   expect_rank(x, 2, "rms_norm", "x");
   expect_same(*this, out, x, "rms_norm");
   expect_vector(weight, x.dim(1), "rms_norm", "weight");
@@ -175,7 +191,8 @@ void Backend::layer_norm(const Tensor& out, const Tensor& x, const NormArgs& arg
   do_layer_norm(out, x, args);
 }
 
-void Backend::add_gated_rms_norm(const Tensor& x, const Tensor& y, const Tensor& weight, const GatedNormArgs& args) {
+void Backend::add_gated_rms_norm(const Tensor& x, const Tensor& y, const Tensor& weight,
+                                 const GatedNormArgs& args) {
   expect_rank(x, 2, "add_gated_rms_norm", "x");
   expect_same(*this, y, x, "add_gated_rms_norm");
   expect_vector(weight, x.dim(1), "add_gated_rms_norm", "weight");
@@ -183,9 +200,11 @@ void Backend::add_gated_rms_norm(const Tensor& x, const Tensor& y, const Tensor&
   do_add_gated_rms_norm(x, y, weight, args);
 }
 
-void Backend::qk_norm_rope(const Tensor& qkv, const Tensor& q_norm, const Tensor& k_norm, const RopeArgs& args) {
+void Backend::qk_norm_rope(const Tensor& qkv, const Tensor& q_norm, const Tensor& k_norm,
+                           const RopeArgs& args) {
   const std::int64_t head_dim = expect_qkv(*this, qkv, args.heads, args.kv_heads, "qk_norm_rope");
-  if (head_dim % 2 != 0) reject("qk_norm_rope", "head_dim", std::to_string(head_dim), "an even number");
+  if (head_dim % 2 != 0)
+    reject("qk_norm_rope", "head_dim", std::to_string(head_dim), "an even number");
   expect_vector(q_norm, head_dim, "qk_norm_rope", "q_norm");
   expect_vector(k_norm, head_dim, "qk_norm_rope", "k_norm");
   expect_shape(args.cos_sin, {qkv.dim(0), head_dim / 2, 2}, "qk_norm_rope", "cos_sin");
@@ -205,7 +224,9 @@ void Backend::silu(const Tensor& x) {
   do_silu(x);
 }
 
-void Backend::add(const Tensor& x, const Tensor& y) { add_scaled(x, y, 1.0F); }
+void Backend::add(const Tensor& x, const Tensor& y) {
+  add_scaled(x, y, 1.0F);
+}
 
 void Backend::add_scaled(const Tensor& x, const Tensor& y, float factor) {
   expect_same(*this, y, x, "add_scaled");
@@ -226,7 +247,8 @@ void Backend::fill_rows(const Tensor& out, const Tensor& row) {
   if (out.dim(0) > 0) do_fill_rows(out, row);
 }
 
-void Backend::conv2d(const Tensor& out, const Tensor& x, const Weight& weight, const ConvArgs& args) {
+void Backend::conv2d(const Tensor& out, const Tensor& x, const Weight& weight,
+                     const ConvArgs& args) {
   if (weight.empty()) reject("conv2d", "weight", "absent", "a kernel");
   expect_rank(x, 3, "conv2d", "x");
   expect_activation(*this, x, "conv2d", "x");
@@ -238,14 +260,15 @@ void Backend::conv2d(const Tensor& out, const Tensor& x, const Weight& weight, c
   do_conv2d(out, x, weight, args);
 }
 
-void Backend::group_norm(const Tensor& out, const Tensor& x, const Tensor& weight, const Tensor& bias,
-                         const GroupNormArgs& args) {
+void Backend::group_norm(const Tensor& out, const Tensor& x, const Tensor& weight,
+                         const Tensor& bias, const GroupNormArgs& args) {
   expect_rank(x, 3, "group_norm", "x");
   expect_same(*this, out, x, "group_norm");
   expect_vector(weight, x.dim(2), "group_norm", "weight");
   expect_vector(bias, x.dim(2), "group_norm", "bias");
   if (args.groups <= 0 || x.dim(2) % args.groups != 0) {
-    reject("group_norm", "groups", std::to_string(args.groups), "a divisor of " + std::to_string(x.dim(2)));
+    reject("group_norm", "groups", std::to_string(args.groups),
+           "a divisor of " + std::to_string(x.dim(2)));
   }
   do_group_norm(out, x, weight, bias, args);
 }

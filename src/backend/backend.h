@@ -1,5 +1,5 @@
-// What a device can do: about twenty operations on views of its memory, in order, and the loading of
-// weights into the form it computes with. Model code calls the public functions; each checks its
+// What a device can do: about twenty operations on views of its memory, in order, and the loading
+// of weights into the form it computes with. Model code calls the public functions; each checks its
 // arguments once and hands over to the backend's own do_ function.
 //
 // Layout everywhere: channels last, no batch axis. Tokens are [T, D], feature maps [H, W, C].
@@ -25,7 +25,8 @@ class Backend;
 class Buffer {
  public:
   Buffer() = default;
-  Buffer(Backend& backend, void* data, std::size_t bytes) : backend_(&backend), data_(data), bytes_(bytes) {}
+  Buffer(Backend& backend, void* data, std::size_t bytes)
+      : backend_(&backend), data_(data), bytes_(bytes) {}
   ~Buffer();
   Buffer(Buffer&& other) noexcept;
   Buffer& operator=(Buffer&& other) noexcept;
@@ -41,14 +42,15 @@ class Buffer {
   std::size_t bytes_ = 0;
 };
 
-// A matrix or convolution kernel in the form its backend computes with. A view: the slab owns the bytes.
+// A matrix or convolution kernel in the form its backend computes with. A view: the slab owns the
+// bytes.
 struct Weight {
-  void* data = nullptr;       // layout private to the backend that loaded it
-  std::int64_t out = 0;       // rows: output features or channels
-  std::int64_t in = 0;        // columns: input features or channels
-  std::int64_t kernel = 1;    // side of a convolution kernel; 1 for a matrix
-  DType dtype = DType::F32;   // of the stored numbers
-  std::uint8_t layout = 0;    // private to the backend
+  void* data = nullptr;      // layout private to the backend that loaded it
+  std::int64_t out = 0;      // rows: output features or channels
+  std::int64_t in = 0;       // columns: input features or channels
+  std::int64_t kernel = 1;   // side of a convolution kernel; 1 for a matrix
+  DType dtype = DType::F32;  // of the stored numbers
+  std::uint8_t layout = 0;   // private to the backend
 
   bool empty() const { return data == nullptr; }
 };
@@ -67,7 +69,7 @@ enum class Pairing : std::uint8_t {
 };
 
 struct LinearArgs {
-  Tensor bias = {};                               // [out] f32, or absent
+  Tensor bias = {};                          // [out] f32, or absent
   Activation activation = Activation::None;  // applied after the bias
   bool accumulate = false;                   // add to what out holds, after the activation
 };
@@ -98,15 +100,21 @@ struct AttentionArgs {
 };
 
 struct ConvArgs {
-  Tensor bias = {};              // [out] f32, or absent
-  bool upsample_2x = false; // read x as if each pixel were a 2x2 square: nearest upsampling, fused
-  bool accumulate = false;  // add to what out holds
+  Tensor bias = {};          // [out] f32, or absent
+  bool upsample_2x = false;  // read x as if each pixel were a 2x2 square: nearest upsampling, fused
+  bool accumulate = false;   // add to what out holds
 };
 
 struct GroupNormArgs {
   std::int64_t groups = 0;
   float eps = 0;
   Activation activation = Activation::None;
+};
+
+// The best rates of the device, measured in this process.
+struct Rates {
+  double flops = 0;      // floating-point operations a second, in the type linear() computes in
+  double bandwidth = 0;  // bytes a second read from memory
 };
 
 // The operations whose scratch memory depends on their size.
@@ -150,7 +158,8 @@ class Backend {
   void copy(const Tensor& out, const Tensor& x);
   virtual void synchronize() = 0;
 
-  // Scratch this backend wants for one operation beyond out, x and the weight; constant scratch is 0.
+  // Scratch this backend wants for one operation beyond out, x and the weight; constant scratch is
+  // 0.
   virtual std::size_t scratch_bytes(ScratchOp /*op*/, const Tensor& /*out*/, const Tensor& /*x*/,
                                     const Weight& /*weight*/) const {
     return 0;
@@ -158,13 +167,19 @@ class Backend {
   // Makes room for the largest scratch_bytes() of a run. Called before the run, never inside it.
   virtual void reserve_scratch(std::size_t /*bytes*/) {}
 
+  // Takes about a second. Zeros where a backend has no measurement.
+  virtual Rates measure_rates() { return {}; }
+
   // Captures what `enqueue` enqueues (without running it, where the backend can) for replay().
   // Inside: no allocation, no upload, no download, no host synchronisation.
   virtual std::unique_ptr<Recording> record(std::function<void()> enqueue) = 0;
 
+  // Bytes of memory that a new allocation could take now.
+  virtual std::size_t available_memory() const = 0;
+
   // --- Weights: from host tensors of f32, f16 or bf16 into `slab` ---
-  // A measuring slab gets the same allocations and no bytes, so that loading twice first measures, then
-  // loads. Host memory may be unmapped when the call returns and synchronize() has.
+  // A measuring slab gets the same allocations and no bytes, so that loading twice first measures,
+  // then loads. Host memory may be unmapped when the call returns and synchronize() has.
 
   // Parts [out_i, in], stacked by rows. Role GateUp takes exactly two parts of equal shape.
   Weight load_matrix(Arena& slab, std::span<const Tensor> parts, MatrixRole role);
@@ -175,46 +190,51 @@ class Backend {
 
   // --- Operations ---
 
-  // out = activation(x W^T + bias), or out += the same. out [T, out], x [T, in]; they may differ in type
-  // and must not overlap. Sums in f32.
-  void linear(const Tensor& out, const Tensor& x, const Weight& weight, const LinearArgs& args = {});
+  // out = activation(x W^T + bias), or out += the same. out [T, out], x [T, in]; they may differ in
+  // type and must not overlap. Sums in f32.
+  void linear(const Tensor& out, const Tensor& x, const Weight& weight,
+              const LinearArgs& args = {});
 
   // out = silu(x G^T) * (x U^T) for a GateUp weight of 2F rows. out [T, F], x [T, in].
   // Source: transformers Qwen3MLP, diffusers FeedForward of ZImage.
   void swiglu(const Tensor& out, const Tensor& x, const Weight& gate_up);
 
-  // out = x / sqrt(mean(x^2) + eps) * weight * (1 + scale), row by row; out and x [T, D] may be the same.
-  // Source: diffusers RMSNorm; the (1 + scale) factor is ZImageTransformerBlock.forward.
+  // out = x / sqrt(mean(x^2) + eps) * weight * (1 + scale), row by row; out and x [T, D] may be the
+  // same. Source: diffusers RMSNorm; the (1 + scale) factor is ZImageTransformerBlock.forward.
   void rms_norm(const Tensor& out, const Tensor& x, const Tensor& weight, const NormArgs& args);
 
-  // out = (x - mean) / sqrt(variance + eps) * (1 + scale), row by row; out and x [T, D] may be the same.
-  // Source: diffusers FinalLayer of ZImage.
+  // out = (x - mean) / sqrt(variance + eps) * (1 + scale), row by row; out and x [T, D] may be the
+  // same. Source: diffusers FinalLayer of ZImage.
   void layer_norm(const Tensor& out, const Tensor& x, const NormArgs& args);
 
   // x += tanh(gate) * rms_norm(y) * weight. x, y [T, D].
   // Source: diffusers ZImageTransformerBlock.forward.
-  void add_gated_rms_norm(const Tensor& x, const Tensor& y, const Tensor& weight, const GatedNormArgs& args);
+  void add_gated_rms_norm(const Tensor& x, const Tensor& y, const Tensor& weight,
+                          const GatedNormArgs& args);
 
-  // In place on the first heads + kv_heads heads of each row of qkv [T, (heads + 2 kv_heads) head_dim]:
-  // RMSNorm of each head with q_norm or k_norm [head_dim], then a rotation of each pair by its angle.
-  void qk_norm_rope(const Tensor& qkv, const Tensor& q_norm, const Tensor& k_norm, const RopeArgs& args);
+  // In place on the first heads + kv_heads heads of each row of qkv [T, (heads + 2 kv_heads)
+  // head_dim]: RMSNorm of each head with q_norm or k_norm [head_dim], then a rotation of each pair
+  // by its angle.
+  void qk_norm_rope(const Tensor& qkv, const Tensor& q_norm, const Tensor& k_norm,
+                    const RopeArgs& args);
 
-  // out = softmax(q k^T scale) v per head. out [T, heads head_dim], qkv [T, (heads + 2 kv_heads) head_dim];
-  // query head h reads key head h / (heads / kv_heads). Sums in f32.
+  // out = softmax(q k^T scale) v per head. out [T, heads head_dim], qkv [T, (heads + 2 kv_heads)
+  // head_dim]; query head h reads key head h / (heads / kv_heads). Sums in f32.
   void attention(const Tensor& out, const Tensor& qkv, const AttentionArgs& args);
 
-  void silu(const Tensor& x);                                      // x = x / (1 + exp(-x))
-  void add(const Tensor& x, const Tensor& y);                      // x += y
-  void add_scaled(const Tensor& x, const Tensor& y, float factor); // x += factor * y
-  void cast(const Tensor& out, const Tensor& x);                   // same shape, type of out
+  void silu(const Tensor& x);                                       // x = x / (1 + exp(-x))
+  void add(const Tensor& x, const Tensor& y);                       // x += y
+  void add_scaled(const Tensor& x, const Tensor& y, float factor);  // x += factor * y
+  void cast(const Tensor& out, const Tensor& x);                    // same shape, type of out
   // Every row of out [T, D] becomes row [D] f32.
   void fill_rows(const Tensor& out, const Tensor& row);
 
-  // Stride 1, zero padding kernel / 2: out [H, W, out], x [H, W, in], or x [H/2, W/2, in] with upsample_2x.
+  // Stride 1, zero padding kernel / 2: out [H, W, out], x [H, W, in], or x [H/2, W/2, in] with
+  // upsample_2x.
   void conv2d(const Tensor& out, const Tensor& x, const Weight& weight, const ConvArgs& args = {});
 
-  // out = activation((x - mean) / sqrt(variance + eps) * weight + bias), statistics over each group of
-  // C / groups channels and all pixels. out and x [H, W, C] may be the same; weight, bias [C].
+  // out = activation((x - mean) / sqrt(variance + eps) * weight + bias), statistics over each group
+  // of C / groups channels and all pixels. out and x [H, W, C] may be the same; weight, bias [C].
   void group_norm(const Tensor& out, const Tensor& x, const Tensor& weight, const Tensor& bias,
                   const GroupNormArgs& args);
 
@@ -230,9 +250,11 @@ class Backend {
   virtual Weight do_load_matrix(Arena& slab, std::span<const Tensor> parts, MatrixRole role) = 0;
   virtual Weight do_load_kernel(Arena& slab, const Tensor& kernel) = 0;
   virtual Tensor do_load_vector(Arena& slab, std::span<const Tensor> parts) = 0;
-  virtual void do_linear(const Tensor& out, const Tensor& x, const Weight& weight, const LinearArgs& args) = 0;
+  virtual void do_linear(const Tensor& out, const Tensor& x, const Weight& weight,
+                         const LinearArgs& args) = 0;
   virtual void do_swiglu(const Tensor& out, const Tensor& x, const Weight& gate_up) = 0;
-  virtual void do_rms_norm(const Tensor& out, const Tensor& x, const Tensor& weight, const NormArgs& args) = 0;
+  virtual void do_rms_norm(const Tensor& out, const Tensor& x, const Tensor& weight,
+                           const NormArgs& args) = 0;
   virtual void do_layer_norm(const Tensor& out, const Tensor& x, const NormArgs& args) = 0;
   virtual void do_add_gated_rms_norm(const Tensor& x, const Tensor& y, const Tensor& weight,
                                      const GatedNormArgs& args) = 0;
@@ -243,9 +265,10 @@ class Backend {
   virtual void do_add_scaled(const Tensor& x, const Tensor& y, float factor) = 0;
   virtual void do_cast(const Tensor& out, const Tensor& x) = 0;
   virtual void do_fill_rows(const Tensor& out, const Tensor& row) = 0;
-  virtual void do_conv2d(const Tensor& out, const Tensor& x, const Weight& weight, const ConvArgs& args) = 0;
-  virtual void do_group_norm(const Tensor& out, const Tensor& x, const Tensor& weight, const Tensor& bias,
-                             const GroupNormArgs& args) = 0;
+  virtual void do_conv2d(const Tensor& out, const Tensor& x, const Weight& weight,
+                         const ConvArgs& args) = 0;
+  virtual void do_group_norm(const Tensor& out, const Tensor& x, const Tensor& weight,
+                             const Tensor& bias, const GroupNormArgs& args) = 0;
 };
 
 }  // namespace zimage

@@ -1,4 +1,5 @@
-// Owners of loaded weights: one slab of backend memory for each block, or for everything that is no block.
+// Owners of loaded weights: one slab of backend memory for each block, or for everything that is no
+// block.
 #pragma once
 
 #include <cstdint>
@@ -36,13 +37,16 @@ class LayerStore {
   template <typename Load>
   LayerStore(TensorSource& source, Backend& backend, std::int64_t layers, Load load) {
     for (std::int64_t layer = 0; layer < layers; ++layer) {
-      blocks_.push_back(load_module(source, backend, [&](const WeightScope& w) { return load(w, layer); }));
+      blocks_.push_back(
+          load_module(source, backend, [&](const WeightScope& w) { return load(w, layer); }));
     }
   }
 
   std::int64_t size() const { return static_cast<std::int64_t>(blocks_.size()); }
   // The block's views, valid until the next use().
-  const Block& use(std::int64_t layer) const { return blocks_[static_cast<std::size_t>(layer)].weights; }
+  const Block& use(std::int64_t layer) const {
+    return blocks_[static_cast<std::size_t>(layer)].weights;
+  }
 
  private:
   std::vector<Module<Block>> blocks_;

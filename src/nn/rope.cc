@@ -19,8 +19,8 @@ double frequency(double theta, std::int64_t pair, std::int64_t dim) {
 
 }  // namespace
 
-std::vector<float> axial_rope_table(std::span<const Position> positions, std::span<const std::int64_t> axes_dims,
-                                    double theta) {
+std::vector<float> axial_rope_table(std::span<const Position> positions,
+                                    std::span<const std::int64_t> axes_dims, double theta) {
   // Tokens share their frames, rows and columns, so each place on an axis is computed once.
   std::vector<std::map<std::int64_t, std::vector<float>>> places(axes_dims.size());
   std::vector<float> table;
@@ -29,7 +29,8 @@ std::vector<float> axial_rope_table(std::span<const Position> positions, std::sp
       std::vector<float>& place = places[axis][position[axis]];
       if (place.empty()) {
         for (std::int64_t pair = 0; pair < axes_dims[axis] / 2; ++pair) {
-          const double angle = static_cast<double>(position[axis]) * frequency(theta, pair, axes_dims[axis]);
+          const double angle =
+              static_cast<double>(position[axis]) * frequency(theta, pair, axes_dims[axis]);
           push_angle(place, static_cast<float>(angle));
         }
       }
@@ -43,7 +44,8 @@ std::vector<float> rope_table(std::int64_t rows, std::int64_t head_dim, double t
   std::vector<float> table;
   for (std::int64_t row = 0; row < rows; ++row) {
     for (std::int64_t pair = 0; pair < head_dim / 2; ++pair) {
-      push_angle(table, static_cast<float>(row) * static_cast<float>(frequency(theta, pair, head_dim)));
+      push_angle(table,
+                 static_cast<float>(row) * static_cast<float>(frequency(theta, pair, head_dim)));
     }
   }
   return table;

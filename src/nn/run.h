@@ -1,4 +1,5 @@
-// What every forward pass takes: where it computes, where its activations live, and who may stop it.
+// What every forward pass takes: where it computes, where its activations live, and who may stop
+// it.
 #pragma once
 
 #include <functional>

@@ -37,8 +37,9 @@ Tensor CheckpointSource::tensor(const std::string& name, const Shape& shape) {
   const Tensor& found = part_.tensor(name);
   used_.insert(name);
   if (found.shape != shape) {
-    throw Error(ErrorCode::InvalidFile, part_.file_of(name) + ": tensor " + name + " is " + to_string(found.shape) +
-                                            ", expected " + to_string(shape));
+    throw Error(ErrorCode::InvalidFile, part_.file_of(name) + ": tensor " + name + " is " +
+                                            to_string(found.shape) + ", expected " +
+                                            to_string(shape));
   }
   return found;
 }
@@ -46,23 +47,27 @@ Tensor CheckpointSource::tensor(const std::string& name, const Shape& shape) {
 void CheckpointSource::throw_if_unused() const {
   std::vector<std::string> unused;
   for (const auto& [name, tensor] : part_.tensors()) {
-    const bool ignored = std::any_of(ignored_.begin(), ignored_.end(),
-                                     [&name = name](const std::string& prefix) { return name.starts_with(prefix); });
+    const bool ignored =
+        std::any_of(ignored_.begin(), ignored_.end(),
+                    [&name = name](const std::string& prefix) { return name.starts_with(prefix); });
     if (!ignored && !used_.contains(name)) unused.push_back(name);
   }
   if (unused.empty()) return;
   std::string names;
-  for (std::size_t i = 0; i < std::min(unused.size(), kNamedTensors); ++i) names += (i > 0 ? ", " : "") + unused[i];
+  for (std::size_t i = 0; i < std::min(unused.size(), kNamedTensors); ++i)
+    names += (i > 0 ? ", " : "") + unused[i];
   if (unused.size() > kNamedTensors) names += ", ...";
-  throw Error(ErrorCode::InvalidFile, part_.folder().string() + ": " + std::to_string(unused.size()) +
-                                          " tensors do not belong to the model that config.json describes: " + names);
+  throw Error(ErrorCode::InvalidFile,
+              part_.folder().string() + ": " + std::to_string(unused.size()) +
+                  " tensors do not belong to the model that config.json describes: " + names);
 }
 
 Tensor RandomSource::tensor(const std::string& name, const Shape& shape) {
-  // Tensors of one width share a pool, each from an offset of its own. A pool never grows, since views
-  // point into it: what does not fit gets another.
+  // Tensors of one width share a pool, each from an offset of its own. A pool never grows, since
+  // views point into it: what does not fit gets another.
   constexpr std::size_t kMaxOffset = 4096;
-  const std::int64_t columns = shape.rank() >= 2 ? shape.elements() / std::max<std::int64_t>(shape[0], 1) : 0;
+  const std::int64_t columns =
+      shape.rank() >= 2 ? shape.elements() / std::max<std::int64_t>(shape[0], 1) : 0;
   const std::size_t needed = static_cast<std::size_t>(shape.elements()) + kMaxOffset;
   auto pool = std::find_if(pools_.begin(), pools_.end(), [&](const Pool& candidate) {
     return candidate.columns == columns && candidate.values.size() >= needed;
@@ -73,7 +78,8 @@ Tensor RandomSource::tensor(const std::string& name, const Shape& shape) {
     const float deviation = columns > 0 ? 1.0F / std::sqrt(static_cast<float>(columns)) : 0.05F;
     const float mean = columns > 0 ? 0.0F : 1.0F;
     RoughNormal normal;
-    for (std::uint16_t& value : pool->values) value = float_to_bf16(mean + deviation * normal.next());
+    for (std::uint16_t& value : pool->values)
+      value = float_to_bf16(mean + deviation * normal.next());
   }
   return {pool->values.data() + std::hash<std::string>{}(name) % kMaxOffset, DType::BF16, shape};
 }

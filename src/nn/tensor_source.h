@@ -20,8 +20,8 @@ class TensorSource {
   TensorSource(const TensorSource&) = delete;
   TensorSource& operator=(const TensorSource&) = delete;
 
-  // A view of host memory that lives as long as the source. Throws NotFound or InvalidFile (another shape),
-  // naming the file and the tensor.
+  // A view of host memory that lives as long as the source. Throws NotFound or InvalidFile (another
+  // shape), naming the file and the tensor.
   virtual Tensor tensor(const std::string& name, const Shape& shape) = 0;
   // Declares that tensors whose names begin so are not needed.
   virtual void ignore(std::string_view /*prefix*/) {}
@@ -34,8 +34,8 @@ class CheckpointSource final : public TensorSource {
 
   Tensor tensor(const std::string& name, const Shape& shape) override;
   void ignore(std::string_view prefix) override { ignored_.emplace_back(prefix); }
-  // Throws InvalidFile when the part has tensors that nobody asked for and nobody ignores: a layout that
-  // is understood by half must not load.
+  // Throws InvalidFile when the part has tensors that nobody asked for and nobody ignores: a layout
+  // that is understood by half must not load.
   void throw_if_unused() const;
 
  private:
@@ -44,9 +44,9 @@ class CheckpointSource final : public TensorSource {
   std::vector<std::string> ignored_;
 };
 
-// Weights of any model without a file, for measurements: bf16 matrices of normal numbers with variance
-// 1 / columns, so that activations keep their size, and vectors near one. Equal names and shapes give
-// equal numbers.
+// Weights of any model without a file, for measurements: bf16 matrices of normal numbers with
+// variance 1 / columns, so that activations keep their size, and vectors near one. Equal names and
+// shapes give equal numbers.
 class RandomSource final : public TensorSource {
  public:
   Tensor tensor(const std::string& name, const Shape& shape) override;

@@ -35,12 +35,14 @@ Weight WeightScope::matrix(std::initializer_list<Rows> parts, std::int64_t in) c
   return backend_->load_matrix(*slab_, tensors, MatrixRole::Linear);
 }
 
-Weight WeightScope::gate_up(std::string_view gate, std::string_view up, std::int64_t features, std::int64_t in) const {
+Weight WeightScope::gate_up(std::string_view gate, std::string_view up, std::int64_t features,
+                            std::int64_t in) const {
   const Tensor parts[] = {host(gate, {features, in}), host(up, {features, in})};
   return backend_->load_matrix(*slab_, parts, MatrixRole::GateUp);
 }
 
-Weight WeightScope::kernel(std::string_view name, std::int64_t out, std::int64_t in, std::int64_t side) const {
+Weight WeightScope::kernel(std::string_view name, std::int64_t out, std::int64_t in,
+                           std::int64_t side) const {
   return backend_->load_kernel(*slab_, host(name, {out, in, side, side}));
 }
 

@@ -1,5 +1,5 @@
-// Binds a network's weights: a cursor over tensor names that checks shapes and loads through a backend
-// into one slab.
+// Binds a network's weights: a cursor over tensor names that checks shapes and loads through a
+// backend into one slab.
 #pragma once
 
 #include <initializer_list>
@@ -34,7 +34,8 @@ class WeightScope {
   Weight matrix(std::string_view name, std::int64_t out, std::int64_t in) const;
   Weight matrix(std::initializer_list<Rows> parts, std::int64_t in) const;
   // Gate and up projections [features, in] each, for swiglu.
-  Weight gate_up(std::string_view gate, std::string_view up, std::int64_t features, std::int64_t in) const;
+  Weight gate_up(std::string_view gate, std::string_view up, std::int64_t features,
+                 std::int64_t in) const;
   // [out, in, side, side].
   Weight kernel(std::string_view name, std::int64_t out, std::int64_t in, std::int64_t side) const;
 

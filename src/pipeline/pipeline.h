@@ -1,6 +1,8 @@
 // The library's interface: from a request to a picture.
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -24,8 +26,9 @@ enum class RngKind : std::uint8_t { Cpu, Cuda };
 
 // What to draw. Absent fields take the model's defaults.
 struct Request {
-  std::string prompt;                 // UTF-8; may be empty
-  std::optional<std::int64_t> width;  // pixels, 1 or more; drawn on the next multiple of 16 and cropped
+  std::string prompt;  // UTF-8; may be empty
+  std::optional<std::int64_t>
+      width;  // pixels, 1 or more; drawn on the next multiple of 16 and cropped
   std::optional<std::int64_t> height;
   std::optional<std::int64_t> steps;  // transformer forwards, 1 or more
   std::uint64_t seed = 0;
@@ -53,28 +56,39 @@ struct Timings {
 
 struct Result {
   Image image;
-  Request request;               // with every default filled in
-  std::int64_t tokens = 0;       // of the prompt, template included
+  Request request;                  // with every default filled in
+  std::int64_t tokens = 0;          // of the prompt, template included
   std::int64_t tokens_dropped = 0;  // beyond the model's limit of 512
   Timings timings;
 };
 
-// What a request needs, known before it runs. Bytes.
-struct MemoryPlan {
-  std::size_t text_encoder_weights = 0;
-  std::size_t transformer_weights = 0;
-  std::size_t vae_weights = 0;
-  std::size_t activations = 0;  // the most in use at once
-  std::size_t scratch = 0;      // of the kernels
-  std::size_t total() const {
-    return text_encoder_weights + transformer_weights + vae_weights + activations + scratch;
-  }
+// What one stage of a request needs, known before it runs.
+struct StagePlan {
+  Stage stage = Stage::EncodePrompt;
+  std::size_t weights = 0;      // bytes of its network on the device
+  std::size_t activations = 0;  // bytes, the most in use at once
+  std::size_t scratch = 0;      // bytes, of the kernels
+  double flops = 0;             // of all its steps; convolutions counted as direct
+};
+
+struct Plan {
+  std::array<StagePlan, 3> stages;  // in the order of Stage
+  std::size_t total = 0;            // bytes: all weights, the largest activations and scratch
+  std::size_t available = 0;        // bytes that the device has free for them
 };
 
 struct PipelineOptions {
-  std::filesystem::path model;  // a model folder
+  std::filesystem::path
+      model;  // a model folder; with random_weights, its configuration files suffice
   std::string device = "auto";  // "auto", "cpu", "cuda", "cuda:1", "reference"
   int threads = 0;              // 0: one for each core this process may use
+  bool random_weights = false;  // take only the configuration from `model`: for measurements
+};
+
+// The best rates of a device, for shares of them.
+struct Ceilings {
+  double flops = 0;      // floating-point operations a second, in the type the matrix products use
+  double bandwidth = 0;  // bytes a second read from memory
 };
 
 // A loaded model on one device. One thread at a time; keep it for many requests.
@@ -87,15 +101,20 @@ class Pipeline {
   Pipeline(Pipeline&&) noexcept;
   Pipeline& operator=(Pipeline&&) noexcept;
 
-  // Throws InvalidArgument for a request that has no meaning, OutOfMemory for one whose plan exceeds the
-  // machine, Cancelled within a step of `stop`, Numerics (naming the stage) for NaN or infinity.
-  Result generate(const Request& request, const ProgressFn& progress = {}, std::stop_token stop = {});
+  // Throws InvalidArgument for a request that has no meaning, OutOfMemory for one whose plan
+  // exceeds the machine, Cancelled within a step of `stop`, Numerics (naming the stage) for NaN or
+  // infinity.
+  Result generate(const Request& request, const ProgressFn& progress = {},
+                  std::stop_token stop = {});
 
   // The request with the model's defaults filled in. Throws InvalidArgument.
   Request complete(const Request& request) const;
-  MemoryPlan plan(const Request& request) const;
+  // Runs the request without computing. Throws InvalidArgument.
+  Plan plan(const Request& request) const;
   // "cpu: AVX2, 2 threads".
   std::string device_description() const;
+  // The device's best rates, measured now: takes about a second.
+  Ceilings measure_ceilings() const;
 
  private:
   class Impl;

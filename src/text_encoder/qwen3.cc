@@ -20,7 +20,8 @@ Qwen3Layer load_layer(const WeightScope& w, const Qwen3Config& c) {
   const std::int64_t kv = c.kv_heads * c.head_dim;
   return {
       .input_norm = w.vector("input_layernorm.weight", c.hidden),
-      .qkv = a.matrix({{"q_proj.weight", q}, {"k_proj.weight", kv}, {"v_proj.weight", kv}}, c.hidden),
+      .qkv =
+          a.matrix({{"q_proj.weight", q}, {"k_proj.weight", kv}, {"v_proj.weight", kv}}, c.hidden),
       .q_norm = a.vector("q_norm.weight", c.head_dim),
       .k_norm = a.vector("k_norm.weight", c.head_dim),
       .attention_out = a.matrix("o_proj.weight", c.hidden, q),
@@ -39,7 +40,10 @@ void widen_row(float* out, const Tensor& table, std::int64_t id) {
       case DType::F32: std::memcpy(out + i, row.as<float>() + i, sizeof(float)); break;
       case DType::F16: out[i] = f16_to_float(row.as<std::uint16_t>()[i]); break;
       case DType::BF16: out[i] = bf16_to_float(row.as<std::uint16_t>()[i]); break;
-      default: throw Error(ErrorCode::Unsupported, "embed_tokens.weight is " + std::string(name_of(table.dtype)) + ", expected f32, f16 or bf16");
+      default:
+        throw Error(ErrorCode::Unsupported, "embed_tokens.weight is " +
+                                                std::string(name_of(table.dtype)) +
+                                                ", expected f32, f16 or bf16");
     }
   }
 }
@@ -50,9 +54,10 @@ std::vector<float> gather(const Tensor& table, std::span<const std::int32_t> ids
   float* out = rows.data();
   for (const std::int32_t id : ids) {
     if (id < 0 || id >= table.dim(0)) {
-      throw Error(ErrorCode::InvalidArgument, "token id " + std::to_string(id) + ", expected 0 to " +
-                                                  std::to_string(table.dim(0) - 1) +
-                                                  ": the tokenizer does not belong to the text encoder");
+      throw Error(ErrorCode::InvalidArgument,
+                  "token id " + std::to_string(id) + ", expected 0 to " +
+                      std::to_string(table.dim(0) - 1) +
+                      ": the tokenizer does not belong to the text encoder");
     }
     widen_row(out, table, id);
     out += n;
@@ -61,21 +66,29 @@ std::vector<float> gather(const Tensor& table, std::span<const std::int32_t> ids
 }
 
 // x [T, hidden] in place.
-void forward(const Run& run, const Qwen3Config& c, const Qwen3Layer& layer, const Tensor& x, const Tensor& cos_sin) {
+void forward(const Run& run, const Qwen3Config& c, const Qwen3Layer& layer, const Tensor& x,
+             const Tensor& cos_sin) {
   Backend& be = run.backend;
   Arena::Frame frame(run.arena);
   const std::int64_t rows = x.dim(0);
   const Tensor h = frame.make(x.dtype, x.shape);  // [T, hidden]
   {
     Arena::Frame inner(run.arena);
-    const Tensor qkv = inner.make(x.dtype, {rows, layer.qkv.out});                // [T, (heads + 2 kv) hd]
+    const Tensor qkv = inner.make(x.dtype, {rows, layer.qkv.out});  // [T, (heads + 2 kv) hd]
     const Tensor context = inner.make(x.dtype, {rows, layer.attention_out.in});  // [T, heads hd]
     be.rms_norm(h, x, layer.input_norm, {.eps = c.norm_eps});
     be.linear(qkv, h, layer.qkv);
     be.qk_norm_rope(qkv, layer.q_norm, layer.k_norm,
-                    {.cos_sin = cos_sin, .pairing = Pairing::HalfSplit, .heads = c.heads, .kv_heads = c.kv_heads, .eps = c.norm_eps});
+                    {.cos_sin = cos_sin,
+                     .pairing = Pairing::HalfSplit,
+                     .heads = c.heads,
+                     .kv_heads = c.kv_heads,
+                     .eps = c.norm_eps});
     be.attention(context, qkv,
-                 {.heads = c.heads, .kv_heads = c.kv_heads, .scale = 1.0F / std::sqrt(static_cast<float>(c.head_dim)), .causal = true});
+                 {.heads = c.heads,
+                  .kv_heads = c.kv_heads,
+                  .scale = 1.0F / std::sqrt(static_cast<float>(c.head_dim)),
+                  .causal = true});
     be.linear(x, context, layer.attention_out, {.accumulate = true});
   }
   const Tensor activated = frame.make(x.dtype, {rows, c.ffn_dim});  // [T, ffn]
@@ -87,7 +100,8 @@ void forward(const Run& run, const Qwen3Config& c, const Qwen3Layer& layer, cons
 }  // namespace
 
 Qwen3Encoder::Qwen3Encoder(TensorSource& source, const Qwen3Config& config, Backend& backend)
-    : config_(config), layers_(source, backend, config.used_layers(), [&](const WeightScope& w, std::int64_t layer) {
+    : config_(config),
+      layers_(source, backend, config.used_layers(), [&](const WeightScope& w, std::int64_t layer) {
         return load_layer(w["layers"][std::to_string(layer)], config);
       }) {
   embedding_ = source.tensor("embed_tokens.weight", {config.vocabulary, config.hidden});
@@ -96,7 +110,8 @@ Qwen3Encoder::Qwen3Encoder(TensorSource& source, const Qwen3Config& config, Back
   source.ignore("lm_head.");
 }
 
-void Qwen3Encoder::encode(const Run& run, const Tensor& out, std::span<const std::int32_t> ids) const {
+void Qwen3Encoder::encode(const Run& run, const Tensor& out,
+                          std::span<const std::int32_t> ids) const {
   Backend& be = run.backend;
   Arena::Frame frame(run.arena);
   const auto rows = static_cast<std::int64_t>(ids.size());

@@ -1,5 +1,5 @@
-// Token ids to caption features: the Qwen3 decoder stack without its last layer, final norm and head.
-// Follows transformers models/qwen3/modeling_qwen3.py.
+// Token ids to caption features: the Qwen3 decoder stack without its last layer, final norm and
+// head. Follows transformers models/qwen3/modeling_qwen3.py.
 #pragma once
 
 #include <cstdint>
@@ -25,32 +25,33 @@ struct Qwen3Config {
   // Layers whose weights are used: the features are the input of the last one.
   std::int64_t used_layers() const { return layers - 1; }
 
-  // From config.json. Throws InvalidFile for a missing or senseless value, Unsupported for a variant this
-  // encoder does not compute (biases, sliding windows, scaled rope).
+  // From config.json. Throws InvalidFile for a missing or senseless value, Unsupported for a
+  // variant this encoder does not compute (biases, sliding windows, scaled rope).
   static Qwen3Config from_json(const JsonObject& json);
 };
 
 // The weights of one decoder layer. Views.
 struct Qwen3Layer {
-  Tensor input_norm;      // [hidden]
-  Weight qkv;             // [(heads + 2 kv_heads) head_dim, hidden]
-  Tensor q_norm;          // [head_dim]
-  Tensor k_norm;          // [head_dim]
-  Weight attention_out;   // [hidden, heads head_dim]
-  Tensor ffn_norm;        // [hidden]
-  Weight gate_up;         // [2 ffn_dim, hidden]
-  Weight down;            // [hidden, ffn_dim]
+  Tensor input_norm;     // [hidden]
+  Weight qkv;            // [(heads + 2 kv_heads) head_dim, hidden]
+  Tensor q_norm;         // [head_dim]
+  Tensor k_norm;         // [head_dim]
+  Weight attention_out;  // [hidden, heads head_dim]
+  Tensor ffn_norm;       // [hidden]
+  Weight gate_up;        // [2 ffn_dim, hidden]
+  Weight down;           // [hidden, ffn_dim]
 };
 
 class Qwen3Encoder {
  public:
-  // Loads the weights. The embedding table stays on the host, a view into `source`, which must outlive this.
+  // Loads the weights. The embedding table stays on the host, a view into `source`, which must
+  // outlive this.
   Qwen3Encoder(TensorSource& source, const Qwen3Config& config, Backend& backend);
 
   const Qwen3Config& config() const { return config_; }
 
-  // out [ids, hidden] = hidden_states[-2] of one causal pass. Throws InvalidArgument for an id outside the
-  // vocabulary, Cancelled.
+  // out [ids, hidden] = hidden_states[-2] of one causal pass. Throws InvalidArgument for an id
+  // outside the vocabulary, Cancelled.
   void encode(const Run& run, const Tensor& out, std::span<const std::int32_t> ids) const;
 
  private:

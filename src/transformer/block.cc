@@ -6,7 +6,8 @@
 namespace zimage {
 namespace {
 
-// Of q_norm and k_norm; not in the configuration. Source: Attention(eps=1e-5) in ZImageTransformerBlock.
+// Of q_norm and k_norm; not in the configuration. Source: Attention(eps=1e-5) in
+// ZImageTransformerBlock.
 constexpr float kQkNormEps = 1e-5F;
 
 }  // namespace
@@ -21,15 +22,16 @@ Block load_block(const WeightScope& w, const TransformerConfig& c) {
       .ffn_norm2 = w.vector("ffn_norm2.weight", c.dim),
       .q_norm = a.vector("norm_q.weight", c.head_dim()),
       .k_norm = a.vector("norm_k.weight", c.head_dim()),
-      .qkv = a.matrix({{"to_q.weight", c.dim}, {"to_k.weight", c.dim}, {"to_v.weight", c.dim}}, c.dim),
+      .qkv =
+          a.matrix({{"to_q.weight", c.dim}, {"to_k.weight", c.dim}, {"to_v.weight", c.dim}}, c.dim),
       .attention_out = a.matrix("to_out.0.weight", c.dim, c.dim),
       .gate_up = f.gate_up("w1.weight", "w3.weight", c.ffn_dim(), c.dim),
       .down = f.matrix("w2.weight", c.dim, c.ffn_dim()),
   };
 }
 
-void Block::forward(const Run& run, const TransformerConfig& config, const Tensor& x, const Tensor& cos_sin,
-                    const Modulation& mod) const {
+void Block::forward(const Run& run, const TransformerConfig& config, const Tensor& x,
+                    const Tensor& cos_sin, const Modulation& mod) const {
   Backend& be = run.backend;
   Arena::Frame frame(run.arena);
   const float scale = 1.0F / std::sqrt(static_cast<float>(config.head_dim()));
@@ -41,10 +43,15 @@ void Block::forward(const Run& run, const TransformerConfig& config, const Tenso
     be.rms_norm(h, x, attention_norm1, {.eps = config.norm_eps, .scale = mod.attention_scale});
     be.linear(rows, h, qkv);
     be.qk_norm_rope(rows, q_norm, k_norm,
-                    {.cos_sin = cos_sin, .pairing = Pairing::Interleaved, .heads = config.heads, .kv_heads = config.heads, .eps = kQkNormEps});
+                    {.cos_sin = cos_sin,
+                     .pairing = Pairing::Interleaved,
+                     .heads = config.heads,
+                     .kv_heads = config.heads,
+                     .eps = kQkNormEps});
     be.attention(h, rows, {.heads = config.heads, .kv_heads = config.heads, .scale = scale});
     be.linear(y, h, attention_out);
-    be.add_gated_rms_norm(x, y, attention_norm2, {.eps = config.norm_eps, .gate = mod.attention_gate});
+    be.add_gated_rms_norm(x, y, attention_norm2,
+                          {.eps = config.norm_eps, .gate = mod.attention_gate});
   }
   const Tensor activated = frame.make(x.dtype, {x.dim(0), config.ffn_dim()});  // [T, ffn]
   be.rms_norm(h, x, ffn_norm1, {.eps = config.norm_eps, .scale = mod.ffn_scale});

@@ -1,5 +1,5 @@
-// One block of the single-stream transformer: attention and feed-forward, each normed before and after.
-// Follows diffusers ZImageTransformerBlock.
+// One block of the single-stream transformer: attention and feed-forward, each normed before and
+// after. Follows diffusers ZImageTransformerBlock.
 #pragma once
 
 #include "nn/run.h"
@@ -9,7 +9,8 @@
 namespace zimage {
 
 // What a step's time does to one block. All [dim] f32; absent in the context refiners.
-// The order is that of the rows of adaLN_modulation: scale and gate of attention, then of the feed-forward.
+// The order is that of the rows of adaLN_modulation: scale and gate of attention, then of the
+// feed-forward.
 struct Modulation {
   Tensor attention_scale = {};
   Tensor attention_gate = {};
@@ -31,8 +32,8 @@ struct Block {
   Weight down;             // [dim, ffn_dim]: w2
 
   // x [T, dim] in place; cos_sin [T, head_dim / 2, 2].
-  void forward(const Run& run, const TransformerConfig& config, const Tensor& x, const Tensor& cos_sin,
-               const Modulation& mod) const;
+  void forward(const Run& run, const TransformerConfig& config, const Tensor& x,
+               const Tensor& cos_sin, const Modulation& mod) const;
 };
 
 Block load_block(const WeightScope& w, const TransformerConfig& c);

@@ -9,8 +9,8 @@
 namespace zimage {
 namespace {
 
-[[noreturn]] void reject(ErrorCode code, const JsonObject& json, const std::string& key, const std::string& found,
-                         const std::string& expected) {
+[[noreturn]] void reject(ErrorCode code, const JsonObject& json, const std::string& key,
+                         const std::string& found, const std::string& expected) {
   throw Error(code, json.name() + ": \"" + key + "\" is " + found + ", expected " + expected);
 }
 
@@ -24,7 +24,8 @@ std::int64_t read_size(const JsonObject& json, const char* key) {
 }
 
 // The one patch size of this model, [2] in every published file.
-std::int64_t read_single(const JsonObject& json, const char* key, std::int64_t lowest, std::int64_t highest) {
+std::int64_t read_single(const JsonObject& json, const char* key, std::int64_t lowest,
+                         std::int64_t highest) {
   const std::vector<std::int64_t> list = json.integers(key);
   if (list.size() != 1 || list[0] < lowest || list[0] > highest) {
     reject(ErrorCode::Unsupported, json, key, std::to_string(list.size()) + " values",
@@ -35,26 +36,32 @@ std::int64_t read_single(const JsonObject& json, const char* key, std::int64_t l
 
 void check(const JsonObject& json, const TransformerConfig& config) {
   if (config.dim % config.heads != 0) {
-    reject(ErrorCode::InvalidFile, json, "dim", std::to_string(config.dim), "a multiple of n_heads");
+    reject(ErrorCode::InvalidFile, json, "dim", std::to_string(config.dim),
+           "a multiple of n_heads");
   }
   if (json.integer("n_kv_heads", config.heads) != config.heads) {
     reject(ErrorCode::Unsupported, json, "n_kv_heads", std::to_string(json.integer("n_kv_heads")),
            "n_heads, " + std::to_string(config.heads));
   }
-  if (!json.boolean("qk_norm", true)) reject(ErrorCode::Unsupported, json, "qk_norm", "false", "true");
+  if (!json.boolean("qk_norm", true))
+    reject(ErrorCode::Unsupported, json, "qk_norm", "false", "true");
   if (json.has("siglip_feat_dim")) {
-    reject(ErrorCode::Unsupported, json, "siglip_feat_dim", "set", "null: reference images are another variant");
+    reject(ErrorCode::Unsupported, json, "siglip_feat_dim", "set",
+           "null: reference images are another variant");
   }
   if (config.axes_dims.size() != 3 || config.axes_lens.size() != 3) {
-    reject(ErrorCode::InvalidFile, json, "axes_dims", std::to_string(config.axes_dims.size()) + " values", "three");
+    reject(ErrorCode::InvalidFile, json, "axes_dims",
+           std::to_string(config.axes_dims.size()) + " values", "three");
   }
   for (const std::int64_t dim : config.axes_dims) {
     if (dim < 2 || dim % 2 != 0 || dim > config.dim) {
       reject(ErrorCode::InvalidFile, json, "axes_dims", std::to_string(dim), "even numbers");
     }
   }
-  if (std::accumulate(config.axes_dims.begin(), config.axes_dims.end(), std::int64_t{0}) != config.head_dim()) {
-    reject(ErrorCode::InvalidFile, json, "axes_dims", "another sum", "the sum dim / n_heads = " + std::to_string(config.head_dim()));
+  if (std::accumulate(config.axes_dims.begin(), config.axes_dims.end(), std::int64_t{0}) !=
+      config.head_dim()) {
+    reject(ErrorCode::InvalidFile, json, "axes_dims", "another sum",
+           "the sum dim / n_heads = " + std::to_string(config.head_dim()));
   }
 }
 

@@ -30,12 +30,14 @@ FusedModulation load_modulation(const WeightScope& w, const TransformerConfig& c
   };
   add("noise_refiner", c.refiner_layers);
   add("layers", c.layers);
-  return {w.backend().load_matrix(w.slab(), weights, MatrixRole::Linear), w.backend().load_vector(w.slab(), biases)};
+  return {w.backend().load_matrix(w.slab(), weights, MatrixRole::Linear),
+          w.backend().load_vector(w.slab(), biases)};
 }
 
 }  // namespace
 
-ZImageTransformer::Edges ZImageTransformer::load_edges(const WeightScope& w, const TransformerConfig& c) {
+ZImageTransformer::Edges ZImageTransformer::load_edges(const WeightScope& w,
+                                                       const TransformerConfig& c) {
   const std::string patch = std::to_string(c.patch) + "-1";
   const WeightScope x = w["all_x_embedder"][patch];
   const WeightScope time = w["t_embedder"]["mlp"];
@@ -63,9 +65,11 @@ ZImageTransformer::Edges ZImageTransformer::load_edges(const WeightScope& w, con
   };
 }
 
-ZImageTransformer::ZImageTransformer(TensorSource& source, const TransformerConfig& config, Backend& backend)
+ZImageTransformer::ZImageTransformer(TensorSource& source, const TransformerConfig& config,
+                                     Backend& backend)
     : config_(config),
-      edges_(load_module(source, backend, [&](const WeightScope& w) { return load_edges(w, config); })),
+      edges_(load_module(source, backend,
+                         [&](const WeightScope& w) { return load_edges(w, config); })),
       context_refiner_(source, backend, config.refiner_layers,
                        [&](const WeightScope& w, std::int64_t i) {
                          return load_block(w["context_refiner"][std::to_string(i)], config);
@@ -74,7 +78,8 @@ ZImageTransformer::ZImageTransformer(TensorSource& source, const TransformerConf
                      [&](const WeightScope& w, std::int64_t i) {
                        return load_block(w["noise_refiner"][std::to_string(i)], config);
                      }),
-      layers_(source, backend, config.layers,
-              [&](const WeightScope& w, std::int64_t i) { return load_block(w["layers"][std::to_string(i)], config); }) {}
+      layers_(source, backend, config.layers, [&](const WeightScope& w, std::int64_t i) {
+        return load_block(w["layers"][std::to_string(i)], config);
+      }) {}
 
 }  // namespace zimage

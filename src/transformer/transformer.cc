@@ -21,12 +21,13 @@ std::int64_t padded(std::int64_t rows) {
   return (rows + kSequenceMultiple - 1) / kSequenceMultiple * kSequenceMultiple;
 }
 
-// Rows [image, image pads, caption with pads]. Caption row i stands at frame 1 + i; the image's frame follows
-// the caption's last; image pads stand at the origin.
+// Rows [image, image pads, caption with pads]. Caption row i stands at frame 1 + i; the image's
+// frame follows the caption's last; image pads stand at the origin.
 std::vector<Position> positions_of(const Grid& grid, std::int64_t caption_rows) {
   std::vector<Position> positions;
   for (std::int64_t row = 0; row < grid.rows; ++row) {
-    for (std::int64_t column = 0; column < grid.columns; ++column) positions.push_back({caption_rows + 1, row, column});
+    for (std::int64_t column = 0; column < grid.columns; ++column)
+      positions.push_back({caption_rows + 1, row, column});
   }
   positions.resize(static_cast<std::size_t>(padded(grid.tokens())), Position{0, 0, 0});
   for (std::int64_t i = 0; i < caption_rows; ++i) positions.push_back({1 + i, 0, 0});
@@ -48,8 +49,9 @@ void ZImageTransformer::check_size(const Grid& grid, std::int64_t caption_rows) 
   const char* names[] = {"the caption", "the picture's height", "the picture's width"};
   for (std::size_t axis = 0; axis < 3; ++axis) {
     if (needed[axis] > config_.axes_lens[axis]) {
-      throw Error(ErrorCode::InvalidArgument, std::string(names[axis]) + " takes " + std::to_string(needed[axis]) +
-                                                  " positions, the model has " + std::to_string(config_.axes_lens[axis]));
+      throw Error(ErrorCode::InvalidArgument,
+                  std::string(names[axis]) + " takes " + std::to_string(needed[axis]) +
+                      " positions, the model has " + std::to_string(config_.axes_lens[axis]));
     }
   }
 }
@@ -71,25 +73,29 @@ Conditioning ZImageTransformer::prepare(const Run& run, const Grid& grid, const 
       .step_final_scale = run.arena.make(DType::F32, {config_.dim}),
   };
   const std::vector<Position> positions = positions_of(grid, caption_rows);
-  run.backend.upload(conditioning.cos_sin, axial_rope_table(positions, config_.axes_dims, config_.rope_theta).data());
+  run.backend.upload(conditioning.cos_sin,
+                     axial_rope_table(positions, config_.axes_dims, config_.rope_theta).data());
   embed_times(run, conditioning, times);
   embed_caption(run, conditioning, caption);
   return conditioning;
 }
 
-void ZImageTransformer::embed_caption(const Run& run, const Conditioning& conditioning, const Tensor& caption) const {
+void ZImageTransformer::embed_caption(const Run& run, const Conditioning& conditioning,
+                                      const Tensor& caption) const {
   Backend& be = run.backend;
   const Edges& edges = edges_.weights;
   Arena::Frame frame(run.arena);
-  const Tensor& x = conditioning.caption;                         // [Lc, dim]
+  const Tensor& x = conditioning.caption;                          // [Lc, dim]
   const Tensor normed = frame.make(caption.dtype, caption.shape);  // [L, caption_dim]
   be.rms_norm(normed, caption, edges.caption_norm, {.eps = config_.norm_eps});
-  be.linear(x.rows(0, caption.dim(0)), normed, edges.caption_embedder, {.bias = edges.caption_bias});
+  be.linear(x.rows(0, caption.dim(0)), normed, edges.caption_embedder,
+            {.bias = edges.caption_bias});
   be.fill_rows(x.rows(caption.dim(0), x.dim(0)), edges.caption_pad);
   const std::int64_t all = conditioning.cos_sin.dim(0);
   for (std::int64_t i = 0; i < context_refiner_.size(); ++i) {
     run.throw_if_stopped();
-    context_refiner_.use(i).forward(run, config_, x, conditioning.cos_sin.rows(all - x.dim(0), all), {});
+    context_refiner_.use(i).forward(run, config_, x, conditioning.cos_sin.rows(all - x.dim(0), all),
+                                    {});
   }
   run.report("context_refiner", x);
 }
@@ -104,25 +110,34 @@ void ZImageTransformer::embed_times(const Run& run, const Conditioning& conditio
   const Tensor hidden = frame.make(DType::F32, {steps, edges.time_in.out});
   const Tensor c = frame.make(DType::F32, {steps, config_.conditioning_dim()});
   be.upload(waves, timestep_embedding(times, config_.t_scale, edges.time_in.in).data());
-  be.linear(hidden, waves, edges.time_in, {.bias = edges.time_in_bias, .activation = Activation::Silu});
+  be.linear(hidden, waves, edges.time_in,
+            {.bias = edges.time_in_bias, .activation = Activation::Silu});
   be.linear(c, hidden, edges.time_out, {.bias = edges.time_out_bias});
   be.linear(conditioning.modulation, c, edges.modulation, {.bias = edges.modulation_bias});
   be.silu(c);  // only the final layer's modulation has a SiLU before it
-  be.linear(conditioning.final_scale, c, edges.final_modulation, {.bias = edges.final_modulation_bias});
+  be.linear(conditioning.final_scale, c, edges.final_modulation,
+            {.bias = edges.final_modulation_bias});
 }
 
-void ZImageTransformer::select_step(const Run& run, const Conditioning& conditioning, std::int64_t step) const {
-  const auto row = [step](const Tensor& table) { return table.rows(step, step + 1).reshaped({table.dim(1)}); };
+void ZImageTransformer::select_step(const Run& run, const Conditioning& conditioning,
+                                    std::int64_t step) const {
+  const auto row = [step](const Tensor& table) {
+    return table.rows(step, step + 1).reshaped({table.dim(1)});
+  };
   run.backend.copy(conditioning.step_modulation, row(conditioning.modulation));
   run.backend.copy(conditioning.step_final_scale, row(conditioning.final_scale));
 }
 
-Modulation ZImageTransformer::modulation_of(const Conditioning& conditioning, std::int64_t block) const {
+Modulation ZImageTransformer::modulation_of(const Conditioning& conditioning,
+                                            std::int64_t block) const {
   const auto vector = [&](std::int64_t i) {
     const std::int64_t begin = (4 * block + i) * config_.dim;
     return conditioning.step_modulation.slice(begin, begin + config_.dim);
   };
-  return {.attention_scale = vector(0), .attention_gate = vector(1), .ffn_scale = vector(2), .ffn_gate = vector(3)};
+  return {.attention_scale = vector(0),
+          .attention_gate = vector(1),
+          .ffn_scale = vector(2),
+          .ffn_gate = vector(3)};
 }
 
 void ZImageTransformer::forward(const Run& run, const Conditioning& conditioning, const Tensor& out,
@@ -134,7 +149,7 @@ void ZImageTransformer::forward(const Run& run, const Conditioning& conditioning
   const std::int64_t all = conditioning.cos_sin.dim(0);
   const std::int64_t image_rows = all - conditioning.caption.dim(0);
   const Tensor x = frame.make(be.activation_dtype(), {all, config_.dim});  // [Ti + Lc, dim]
-  const Tensor image = x.rows(0, image_rows);                             // [Ti, dim]
+  const Tensor image = x.rows(0, image_rows);                              // [Ti, dim]
   {
     Arena::Frame inner(run.arena);
     be.linear(image.rows(0, tokens), as_activation(run, inner, latents), edges.patch_embedder,
@@ -150,11 +165,13 @@ void ZImageTransformer::forward(const Run& run, const Conditioning& conditioning
   be.copy(x.rows(image_rows, all), conditioning.caption);
   for (std::int64_t i = 0; i < layers_.size(); ++i) {
     run.throw_if_stopped();
-    layers_.use(i).forward(run, config_, x, conditioning.cos_sin, modulation_of(conditioning, noise_refiner_.size() + i));
+    layers_.use(i).forward(run, config_, x, conditioning.cos_sin,
+                           modulation_of(conditioning, noise_refiner_.size() + i));
   }
   run.report("layers", x);
   const Tensor h = frame.make(x.dtype, {tokens, config_.dim});  // [T, dim]
-  be.layer_norm(h, image.rows(0, tokens), {.eps = kFinalNormEps, .scale = conditioning.step_final_scale});
+  be.layer_norm(h, image.rows(0, tokens),
+                {.eps = kFinalNormEps, .scale = conditioning.step_final_scale});
   be.linear(out, h, edges.velocity, {.bias = edges.velocity_bias});
 }
 

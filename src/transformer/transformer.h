@@ -1,6 +1,6 @@
 // Latent tokens, caption features and time to velocity: the S3-DiT of Z-Image.
-// Follows diffusers ZImageTransformer2DModel. Two conventions invite errors: time is 1 - sigma, and the
-// network returns -v, which callers subtract instead of adding.
+// Follows diffusers ZImageTransformer2DModel. Two conventions invite errors: time is 1 - sigma, and
+// the network returns -v, which callers subtract instead of adding.
 #pragma once
 
 #include <cstdint>
@@ -18,7 +18,8 @@ struct Grid {
   std::int64_t tokens() const { return rows * columns; }
 };
 
-// What depends on the prompt, the size and the schedule but not on the latents. Views of arena memory.
+// What depends on the prompt, the size and the schedule but not on the latents. Views of arena
+// memory.
 struct Conditioning {
   Grid grid;
   Tensor caption;           // [Lc, dim], refined; Lc is the caption length padded
@@ -36,18 +37,21 @@ class ZImageTransformer {
 
   const TransformerConfig& config() const { return config_; }
 
-  // Throws InvalidArgument when the picture or the caption has more positions than axes_lens allows.
+  // Throws InvalidArgument when the picture or the caption has more positions than axes_lens
+  // allows.
   void check_size(const Grid& grid, std::int64_t caption_rows) const;
 
-  // Embeds and refines the caption [L, caption_dim], and computes the modulations of every step; `times` are
-  // 1 - sigma. The result lives in the caller's frame of run.arena.
-  Conditioning prepare(const Run& run, const Grid& grid, const Tensor& caption, std::span<const float> times) const;
+  // Embeds and refines the caption [L, caption_dim], and computes the modulations of every step;
+  // `times` are 1 - sigma. The result lives in the caller's frame of run.arena.
+  Conditioning prepare(const Run& run, const Grid& grid, const Tensor& caption,
+                       std::span<const float> times) const;
 
   // Makes `step` the one that forward() computes.
   void select_step(const Run& run, const Conditioning& conditioning, std::int64_t step) const;
 
   // out = -velocity. latents, out [tokens, token_features] f32.
-  void forward(const Run& run, const Conditioning& conditioning, const Tensor& out, const Tensor& latents) const;
+  void forward(const Run& run, const Conditioning& conditioning, const Tensor& out,
+               const Tensor& latents) const;
 
  private:
   // Everything that is no block.
@@ -61,19 +65,20 @@ class ZImageTransformer {
     Tensor caption_bias;      // [dim]
     Weight time_in;           // [1024, 256]
     Tensor time_in_bias;
-    Weight time_out;          // [conditioning_dim, 1024]
+    Weight time_out;  // [conditioning_dim, 1024]
     Tensor time_out_bias;
-    Weight modulation;        // [modulated blocks * 4 dim, conditioning_dim]
+    Weight modulation;  // [modulated blocks * 4 dim, conditioning_dim]
     Tensor modulation_bias;
     Weight final_modulation;  // [dim, conditioning_dim]
     Tensor final_modulation_bias;
-    Weight velocity;          // [token_features, dim]
+    Weight velocity;  // [token_features, dim]
     Tensor velocity_bias;
   };
   static Edges load_edges(const WeightScope& w, const TransformerConfig& c);
 
   void embed_caption(const Run& run, const Conditioning& conditioning, const Tensor& caption) const;
-  void embed_times(const Run& run, const Conditioning& conditioning, std::span<const float> times) const;
+  void embed_times(const Run& run, const Conditioning& conditioning,
+                   std::span<const float> times) const;
   Modulation modulation_of(const Conditioning& conditioning, std::int64_t block) const;
 
   TransformerConfig config_;

@@ -4,8 +4,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "base/error.h"
-
 namespace zimage {
 namespace {
 
@@ -18,6 +16,10 @@ class CountAgain final : public Recording {
   std::function<void()> enqueue_;
 };
 
+// What planned buffers point at; never read. Far from the addresses of measuring arenas.
+void* const kNowhere =
+    reinterpret_cast<void*>(std::uintptr_t{1} << 44);  // NOLINT(performance-no-int-to-ptr)
+
 double product(std::int64_t a, std::int64_t b, std::int64_t c) {
   return static_cast<double>(a) * static_cast<double>(b) * static_cast<double>(c);
 }
@@ -28,28 +30,46 @@ std::unique_ptr<Recording> PlanBackend::record(std::function<void()> enqueue) {
   return std::make_unique<CountAgain>(std::move(enqueue));
 }
 
-void* PlanBackend::do_allocate(std::size_t /*bytes*/) {
-  throw Error(ErrorCode::Unsupported, "the plan backend has no memory; use a measuring Arena");
+void* PlanBackend::do_allocate(std::size_t bytes) {
+  allocated_ += bytes;
+  return kNowhere;
 }
 
-void PlanBackend::do_free(void* /*data*/, std::size_t /*bytes*/) noexcept {}
+void PlanBackend::do_free(void* /*data*/, std::size_t bytes) noexcept {
+  allocated_ -= bytes;
+}
 
+// The target lays the weight out on a measuring slab, which copies nothing; `slab` may be memory
+// that does not exist, so it must not be handed on.
 Weight PlanBackend::do_load_matrix(Arena& slab, std::span<const Tensor> parts, MatrixRole role) {
-  return target_.do_load_matrix(slab, parts, role);
+  Arena measure;
+  Weight weight = target_.do_load_matrix(measure, parts, role);
+  weight.data = slab.allocate(measure.used());
+  return weight;
 }
 
-Weight PlanBackend::do_load_kernel(Arena& slab, const Tensor& kernel) { return target_.do_load_kernel(slab, kernel); }
+Weight PlanBackend::do_load_kernel(Arena& slab, const Tensor& kernel) {
+  Arena measure;
+  Weight weight = target_.do_load_kernel(measure, kernel);
+  weight.data = slab.allocate(measure.used());
+  return weight;
+}
 
 Tensor PlanBackend::do_load_vector(Arena& slab, std::span<const Tensor> parts) {
-  return target_.do_load_vector(slab, parts);
+  Arena measure;
+  Tensor vector = target_.do_load_vector(measure, parts);
+  vector.data = slab.allocate(measure.used());
+  return vector;
 }
 
-void PlanBackend::need_scratch(ScratchOp op, const Tensor& out, const Tensor& x, const Weight& weight) {
+void PlanBackend::need_scratch(ScratchOp op, const Tensor& out, const Tensor& x,
+                               const Weight& weight) {
   ++cost_.operations;
   cost_.scratch = std::max(cost_.scratch, target_.scratch_bytes(op, out, x, weight));
 }
 
-void PlanBackend::do_linear(const Tensor& out, const Tensor& x, const Weight& weight, const LinearArgs& /*args*/) {
+void PlanBackend::do_linear(const Tensor& out, const Tensor& x, const Weight& weight,
+                            const LinearArgs& /*args*/) {
   need_scratch(ScratchOp::Linear, out, x, weight);
   cost_.matrix_flops += 2 * product(x.dim(0), weight.in, weight.out);
 }
@@ -66,13 +86,14 @@ void PlanBackend::do_attention(const Tensor& out, const Tensor& qkv, const Atten
   cost_.attention_flops += 4 * pairs * static_cast<double>(out.dim(1));
 }
 
-void PlanBackend::do_conv2d(const Tensor& out, const Tensor& x, const Weight& weight, const ConvArgs& /*args*/) {
+void PlanBackend::do_conv2d(const Tensor& out, const Tensor& x, const Weight& weight,
+                            const ConvArgs& /*args*/) {
   need_scratch(ScratchOp::Conv2d, out, x, weight);
   cost_.conv_flops += 2 * product(out.elements(), weight.in, weight.kernel * weight.kernel);
 }
 
-void PlanBackend::do_group_norm(const Tensor& out, const Tensor& x, const Tensor& /*weight*/, const Tensor& /*bias*/,
-                                const GroupNormArgs& /*args*/) {
+void PlanBackend::do_group_norm(const Tensor& out, const Tensor& x, const Tensor& /*weight*/,
+                                const Tensor& /*bias*/, const GroupNormArgs& /*args*/) {
   need_scratch(ScratchOp::GroupNorm, out, x, {});
 }
 

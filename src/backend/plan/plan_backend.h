@@ -1,6 +1,6 @@
-// Runs a model without computing: counts operations, FLOPs and the largest scratch, while a measuring
-// Arena beside it counts the activations. What enters is the backend that will do the work; its types
-// and layouts are asked for, its memory is not touched.
+// Runs a model without computing: counts operations, FLOPs and the largest scratch, while a
+// measuring Arena beside it counts the activations. What enters is the backend that will do the
+// work; its types and layouts are asked for, its memory is not touched.
 #pragma once
 
 #include <memory>
@@ -27,9 +27,13 @@ class PlanBackend final : public Backend {
   explicit PlanBackend(Backend& target) : target_(target) {}
 
   const Cost& cost() const { return cost_; }
+  void reset_cost() { cost_ = {}; }
+  // Bytes of all buffers that live: the weights of the models made on this backend.
+  std::size_t allocated() const { return allocated_; }
 
   std::string description() const override { return "plan of " + target_.description(); }
   DType activation_dtype() const override { return target_.activation_dtype(); }
+  std::size_t available_memory() const override { return target_.available_memory(); }
   void synchronize() override {}
   std::unique_ptr<Recording> record(std::function<void()> enqueue) override;
 
@@ -42,20 +46,27 @@ class PlanBackend final : public Backend {
   Weight do_load_matrix(Arena& slab, std::span<const Tensor> parts, MatrixRole role) override;
   Weight do_load_kernel(Arena& slab, const Tensor& kernel) override;
   Tensor do_load_vector(Arena& slab, std::span<const Tensor> parts) override;
-  void do_linear(const Tensor& out, const Tensor& x, const Weight& weight, const LinearArgs& args) override;
+  void do_linear(const Tensor& out, const Tensor& x, const Weight& weight,
+                 const LinearArgs& args) override;
   void do_swiglu(const Tensor& out, const Tensor& x, const Weight& gate_up) override;
-  void do_rms_norm(const Tensor&, const Tensor&, const Tensor&, const NormArgs&) override { ++cost_.operations; }
-  void do_layer_norm(const Tensor&, const Tensor&, const NormArgs&) override { ++cost_.operations; }
-  void do_add_gated_rms_norm(const Tensor&, const Tensor&, const Tensor&, const GatedNormArgs&) override {
+  void do_rms_norm(const Tensor&, const Tensor&, const Tensor&, const NormArgs&) override {
     ++cost_.operations;
   }
-  void do_qk_norm_rope(const Tensor&, const Tensor&, const Tensor&, const RopeArgs&) override { ++cost_.operations; }
+  void do_layer_norm(const Tensor&, const Tensor&, const NormArgs&) override { ++cost_.operations; }
+  void do_add_gated_rms_norm(const Tensor&, const Tensor&, const Tensor&,
+                             const GatedNormArgs&) override {
+    ++cost_.operations;
+  }
+  void do_qk_norm_rope(const Tensor&, const Tensor&, const Tensor&, const RopeArgs&) override {
+    ++cost_.operations;
+  }
   void do_attention(const Tensor& out, const Tensor& qkv, const AttentionArgs& args) override;
   void do_silu(const Tensor&) override { ++cost_.operations; }
   void do_add_scaled(const Tensor&, const Tensor&, float) override { ++cost_.operations; }
   void do_cast(const Tensor&, const Tensor&) override { ++cost_.operations; }
   void do_fill_rows(const Tensor&, const Tensor&) override { ++cost_.operations; }
-  void do_conv2d(const Tensor& out, const Tensor& x, const Weight& weight, const ConvArgs& args) override;
+  void do_conv2d(const Tensor& out, const Tensor& x, const Weight& weight,
+                 const ConvArgs& args) override;
   void do_group_norm(const Tensor& out, const Tensor& x, const Tensor& weight, const Tensor& bias,
                      const GroupNormArgs& args) override;
 
@@ -63,6 +74,7 @@ class PlanBackend final : public Backend {
 
   Backend& target_;
   Cost cost_;
+  std::size_t allocated_ = 0;
 };
 
 }  // namespace zimage

@@ -9,13 +9,15 @@ namespace {
 
 // A feature map read at a position; zero outside, and as if upsampled by `factor`.
 const float* pixel(const Tensor& x, std::int64_t row, std::int64_t column, std::int64_t factor) {
-  if (row < 0 || column < 0 || row >= x.dim(0) * factor || column >= x.dim(1) * factor) return nullptr;
+  if (row < 0 || column < 0 || row >= x.dim(0) * factor || column >= x.dim(1) * factor)
+    return nullptr;
   return x.as<float>() + ((row / factor) * x.dim(1) + column / factor) * x.dim(2);
 }
 
 }  // namespace
 
-void ReferenceBackend::do_conv2d(const Tensor& out, const Tensor& x, const Weight& weight, const ConvArgs& args) {
+void ReferenceBackend::do_conv2d(const Tensor& out, const Tensor& x, const Weight& weight,
+                                 const ConvArgs& args) {
   const std::int64_t side = weight.kernel;
   const std::int64_t factor = args.upsample_2x ? 2 : 1;
   const float* w = static_cast<const float*>(weight.data);  // [out, in, side, side]
@@ -23,15 +25,18 @@ void ReferenceBackend::do_conv2d(const Tensor& out, const Tensor& x, const Weigh
   for (std::int64_t row = 0; row < out.dim(0); ++row) {
     for (std::int64_t column = 0; column < out.dim(1); ++column) {
       for (std::int64_t o = 0; o < weight.out; ++o) {
-        sums[static_cast<std::size_t>(o)] = args.bias.empty() ? 0.0 : static_cast<double>(args.bias.as<float>()[o]);
+        sums[static_cast<std::size_t>(o)] =
+            args.bias.empty() ? 0.0 : static_cast<double>(args.bias.as<float>()[o]);
       }
       for (std::int64_t tap = 0; tap < side * side; ++tap) {
-        const float* source = pixel(x, row + tap / side - side / 2, column + tap % side - side / 2, factor);
+        const float* source =
+            pixel(x, row + tap / side - side / 2, column + tap % side - side / 2, factor);
         if (source == nullptr) continue;
         for (std::int64_t o = 0; o < weight.out; ++o) {
           double& sum = sums[static_cast<std::size_t>(o)];
           for (std::int64_t i = 0; i < weight.in; ++i) {
-            sum += static_cast<double>(source[i]) * static_cast<double>(w[(o * weight.in + i) * side * side + tap]);
+            sum += static_cast<double>(source[i]) *
+                   static_cast<double>(w[(o * weight.in + i) * side * side + tap]);
           }
         }
       }
@@ -44,8 +49,8 @@ void ReferenceBackend::do_conv2d(const Tensor& out, const Tensor& x, const Weigh
   }
 }
 
-void ReferenceBackend::do_group_norm(const Tensor& out, const Tensor& x, const Tensor& weight, const Tensor& bias,
-                                     const GroupNormArgs& args) {
+void ReferenceBackend::do_group_norm(const Tensor& out, const Tensor& x, const Tensor& weight,
+                                     const Tensor& bias, const GroupNormArgs& args) {
   const std::int64_t pixels = x.dim(0) * x.dim(1);
   const std::int64_t channels = x.dim(2);
   const std::int64_t width = channels / args.groups;
@@ -59,14 +64,16 @@ void ReferenceBackend::do_group_norm(const Tensor& out, const Tensor& x, const T
     }
     mean /= count;
     for (std::int64_t i = 0; i < pixels * width; ++i) {
-      variance += std::pow(static_cast<double>(x.as<float>()[i / width * channels + first + i % width]) - mean, 2);
+      variance += std::pow(
+          static_cast<double>(x.as<float>()[i / width * channels + first + i % width]) - mean, 2);
     }
     const double factor = 1.0 / std::sqrt(variance / count + static_cast<double>(args.eps));
     for (std::int64_t i = 0; i < pixels * width; ++i) {
       const std::int64_t channel = first + i % width;
       const std::int64_t at = i / width * channels + channel;
       double value = (static_cast<double>(x.as<float>()[at]) - mean) * factor;
-      value = value * static_cast<double>(weight.as<float>()[channel]) + static_cast<double>(bias.as<float>()[channel]);
+      value = value * static_cast<double>(weight.as<float>()[channel]) +
+              static_cast<double>(bias.as<float>()[channel]);
       if (args.activation == Activation::Silu) value /= 1.0 + std::exp(-value);
       out.as<float>()[at] = static_cast<float>(value);
     }

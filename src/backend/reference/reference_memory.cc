@@ -1,7 +1,11 @@
-// Memory and weights of the reference backend: host blocks, every weight widened to f32 in row order.
+// Memory and weights of the reference backend: host blocks, every weight widened to f32 in row
+// order.
 #include <algorithm>
 #include <cstring>
+#include <fstream>
+#include <limits>
 #include <new>
+#include <string>
 #include <utility>
 
 #include "backend/reference/reference_backend.h"
@@ -42,9 +46,22 @@ std::unique_ptr<Recording> ReferenceBackend::record(std::function<void()> enqueu
   return std::make_unique<CallAgain>(std::move(enqueue));
 }
 
+std::size_t ReferenceBackend::available_memory() const {
+  std::ifstream info("/proc/meminfo");
+  std::string key;
+  std::size_t kibibytes = 0;
+  std::string unit;
+  while (info >> key >> kibibytes) {
+    std::getline(info, unit);
+    if (key == "MemAvailable:") return kibibytes * 1024;
+  }
+  return std::numeric_limits<std::size_t>::max();
+}
+
 void* ReferenceBackend::do_allocate(std::size_t bytes) {
   void* data = ::operator new(bytes, std::align_val_t{Arena::kAlignment}, std::nothrow);
-  if (data == nullptr) throw Error(ErrorCode::OutOfMemory, "cannot allocate " + std::to_string(bytes) + " bytes");
+  if (data == nullptr)
+    throw Error(ErrorCode::OutOfMemory, "cannot allocate " + std::to_string(bytes) + " bytes");
   return data;
 }
 
@@ -52,13 +69,20 @@ void ReferenceBackend::do_free(void* data, std::size_t /*bytes*/) noexcept {
   ::operator delete(data, std::align_val_t{Arena::kAlignment});
 }
 
-void ReferenceBackend::do_upload(const Tensor& out, const void* source) { std::memcpy(out.data, source, out.bytes()); }
+void ReferenceBackend::do_upload(const Tensor& out, const void* source) {
+  std::memcpy(out.data, source, out.bytes());
+}
 
-void ReferenceBackend::do_download(void* target, const Tensor& x) { std::memcpy(target, x.data, x.bytes()); }
+void ReferenceBackend::do_download(void* target, const Tensor& x) {
+  std::memcpy(target, x.data, x.bytes());
+}
 
-void ReferenceBackend::do_copy(const Tensor& out, const Tensor& x) { std::memcpy(out.data, x.data, x.bytes()); }
+void ReferenceBackend::do_copy(const Tensor& out, const Tensor& x) {
+  std::memcpy(out.data, x.data, x.bytes());
+}
 
-Weight ReferenceBackend::do_load_matrix(Arena& slab, std::span<const Tensor> parts, MatrixRole /*role*/) {
+Weight ReferenceBackend::do_load_matrix(Arena& slab, std::span<const Tensor> parts,
+                                        MatrixRole /*role*/) {
   const std::int64_t in = parts[0].dim(1);
   std::int64_t out = 0;
   for (const Tensor& part : parts) out += part.dim(0);

@@ -1,5 +1,5 @@
-// The meaning of each token operation, as loops. Sums are in double so that the oracle is closer to the
-// truth than whatever it judges.
+// The meaning of each token operation, as loops. Sums are in double so that the oracle is closer to
+// the truth than whatever it judges.
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -16,7 +16,9 @@ double dot(const float* a, const float* b, std::int64_t n) {
   return sum;
 }
 
-double swish(double value) { return value / (1.0 + std::exp(-value)); }
+double swish(double value) {
+  return value / (1.0 + std::exp(-value));
+}
 
 // 1 / sqrt(mean(x^2) + eps).
 double inverse_rms(const float* x, std::int64_t n, float eps) {
@@ -29,11 +31,13 @@ double at_or(const Tensor& vector, std::int64_t i, double fallback) {
 
 }  // namespace
 
-void ReferenceBackend::do_linear(const Tensor& out, const Tensor& x, const Weight& weight, const LinearArgs& args) {
+void ReferenceBackend::do_linear(const Tensor& out, const Tensor& x, const Weight& weight,
+                                 const LinearArgs& args) {
   const float* w = static_cast<const float*>(weight.data);
   for (std::int64_t t = 0; t < x.dim(0); ++t) {
     for (std::int64_t o = 0; o < weight.out; ++o) {
-      double value = dot(x.as<float>() + t * weight.in, w + o * weight.in, weight.in) + at_or(args.bias, o, 0);
+      double value =
+          dot(x.as<float>() + t * weight.in, w + o * weight.in, weight.in) + at_or(args.bias, o, 0);
       if (args.activation == Activation::Silu) value = swish(value);
       float& target = out.as<float>()[t * weight.out + o];
       target = static_cast<float>(args.accumulate ? static_cast<double>(target) + value : value);
@@ -55,13 +59,15 @@ void ReferenceBackend::do_swiglu(const Tensor& out, const Tensor& x, const Weigh
   }
 }
 
-void ReferenceBackend::do_rms_norm(const Tensor& out, const Tensor& x, const Tensor& weight, const NormArgs& args) {
+void ReferenceBackend::do_rms_norm(const Tensor& out, const Tensor& x, const Tensor& weight,
+                                   const NormArgs& args) {
   const std::int64_t dim = x.dim(1);
   for (std::int64_t t = 0; t < x.dim(0); ++t) {
     const float* row = x.as<float>() + t * dim;
     const double factor = inverse_rms(row, dim, args.eps);
     for (std::int64_t i = 0; i < dim; ++i) {
-      const double normed = static_cast<double>(row[i]) * factor * static_cast<double>(weight.as<float>()[i]);
+      const double normed =
+          static_cast<double>(row[i]) * factor * static_cast<double>(weight.as<float>()[i]);
       out.as<float>()[t * dim + i] = static_cast<float>(normed * (1.0 + at_or(args.scale, i, 0)));
     }
   }
@@ -75,8 +81,10 @@ void ReferenceBackend::do_layer_norm(const Tensor& out, const Tensor& x, const N
     for (std::int64_t i = 0; i < dim; ++i) mean += static_cast<double>(row[i]);
     mean /= static_cast<double>(dim);
     double variance = 0;
-    for (std::int64_t i = 0; i < dim; ++i) variance += std::pow(static_cast<double>(row[i]) - mean, 2);
-    const double factor = 1.0 / std::sqrt(variance / static_cast<double>(dim) + static_cast<double>(args.eps));
+    for (std::int64_t i = 0; i < dim; ++i)
+      variance += std::pow(static_cast<double>(row[i]) - mean, 2);
+    const double factor =
+        1.0 / std::sqrt(variance / static_cast<double>(dim) + static_cast<double>(args.eps));
     for (std::int64_t i = 0; i < dim; ++i) {
       const double normed = (static_cast<double>(row[i]) - mean) * factor;
       out.as<float>()[t * dim + i] = static_cast<float>(normed * (1.0 + at_or(args.scale, i, 0)));
@@ -91,16 +99,18 @@ void ReferenceBackend::do_add_gated_rms_norm(const Tensor& x, const Tensor& y, c
     const float* row = y.as<float>() + t * dim;
     const double factor = inverse_rms(row, dim, args.eps);
     for (std::int64_t i = 0; i < dim; ++i) {
-      const double gate = args.gate.empty() ? 1.0 : std::tanh(static_cast<double>(args.gate.as<float>()[i]));
-      const double normed = static_cast<double>(row[i]) * factor * static_cast<double>(weight.as<float>()[i]);
+      const double gate =
+          args.gate.empty() ? 1.0 : std::tanh(static_cast<double>(args.gate.as<float>()[i]));
+      const double normed =
+          static_cast<double>(row[i]) * factor * static_cast<double>(weight.as<float>()[i]);
       float& target = x.as<float>()[t * dim + i];
       target = static_cast<float>(static_cast<double>(target) + gate * normed);
     }
   }
 }
 
-void ReferenceBackend::do_qk_norm_rope(const Tensor& qkv, const Tensor& q_norm, const Tensor& k_norm,
-                                       const RopeArgs& args) {
+void ReferenceBackend::do_qk_norm_rope(const Tensor& qkv, const Tensor& q_norm,
+                                       const Tensor& k_norm, const RopeArgs& args) {
   const std::int64_t head_dim = qkv.dim(1) / (args.heads + 2 * args.kv_heads);
   const std::int64_t half = head_dim / 2;
   std::vector<double> normed(static_cast<std::size_t>(head_dim));
@@ -111,7 +121,8 @@ void ReferenceBackend::do_qk_norm_rope(const Tensor& qkv, const Tensor& q_norm, 
       const float* weight = (h < args.heads ? q_norm : k_norm).as<float>();
       const double factor = inverse_rms(head, head_dim, args.eps);
       for (std::int64_t i = 0; i < head_dim; ++i) {
-        normed[static_cast<std::size_t>(i)] = static_cast<double>(head[i]) * factor * static_cast<double>(weight[i]);
+        normed[static_cast<std::size_t>(i)] =
+            static_cast<double>(head[i]) * factor * static_cast<double>(weight[i]);
       }
       for (std::int64_t pair = 0; pair < half; ++pair) {
         const bool interleaved = args.pairing == Pairing::Interleaved;
@@ -128,7 +139,8 @@ void ReferenceBackend::do_qk_norm_rope(const Tensor& qkv, const Tensor& q_norm, 
   }
 }
 
-void ReferenceBackend::do_attention(const Tensor& out, const Tensor& qkv, const AttentionArgs& args) {
+void ReferenceBackend::do_attention(const Tensor& out, const Tensor& qkv,
+                                    const AttentionArgs& args) {
   const std::int64_t rows = qkv.dim(0);
   const std::int64_t stride = qkv.dim(1);
   const std::int64_t head_dim = stride / (args.heads + 2 * args.kv_heads);
@@ -157,7 +169,8 @@ void ReferenceBackend::do_attention(const Tensor& out, const Tensor& qkv, const 
         }
       }
       float* target = out.as<float>() + i * args.heads * head_dim + h * head_dim;
-      for (std::int64_t d = 0; d < head_dim; ++d) target[d] = static_cast<float>(sum[static_cast<std::size_t>(d)] / total);
+      for (std::int64_t d = 0; d < head_dim; ++d)
+        target[d] = static_cast<float>(sum[static_cast<std::size_t>(d)] / total);
     }
   }
 }
@@ -172,10 +185,13 @@ void ReferenceBackend::do_add_scaled(const Tensor& x, const Tensor& y, float fac
   for (std::int64_t i = 0; i < x.elements(); ++i) x.as<float>()[i] += factor * y.as<float>()[i];
 }
 
-void ReferenceBackend::do_cast(const Tensor& out, const Tensor& x) { std::memcpy(out.data, x.data, x.bytes()); }
+void ReferenceBackend::do_cast(const Tensor& out, const Tensor& x) {
+  std::memcpy(out.data, x.data, x.bytes());
+}
 
 void ReferenceBackend::do_fill_rows(const Tensor& out, const Tensor& row) {
-  for (std::int64_t t = 0; t < out.dim(0); ++t) std::memcpy(out.as<float>() + t * out.dim(1), row.data, row.bytes());
+  for (std::int64_t t = 0; t < out.dim(0); ++t)
+    std::memcpy(out.as<float>() + t * out.dim(1), row.data, row.bytes());
 }
 
 }  // namespace zimage

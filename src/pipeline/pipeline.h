@@ -59,7 +59,10 @@ struct Result {
   Request request;                  // with every default filled in
   std::int64_t tokens = 0;          // of the prompt, template included
   std::int64_t tokens_dropped = 0;  // beyond the model's limit of 512
+  std::int64_t drawn_width = 0;     // before cropping: the next multiple of 16
+  std::int64_t drawn_height = 0;
   Timings timings;
+  std::size_t activations_used = 0;  // bytes, the most in use at once; equals what the plan says
 };
 
 // What one stage of a request needs, known before it runs.
@@ -82,6 +85,8 @@ struct PipelineOptions {
       model;  // a model folder; with random_weights, its configuration files suffice
   std::string device = "auto";  // "auto", "cpu", "cuda", "cuda:1", "reference"
   int threads = 0;              // 0: one for each core this process may use
+  std::int64_t random_tokens =
+      101;                      // with random weights: of the prompt, in place of a tokenizer's
   bool random_weights = false;  // take only the configuration from `model`: for measurements
 };
 

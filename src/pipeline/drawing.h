@@ -1,0 +1,60 @@
+// One picture from token ids to pixels on a backend: the three networks in order. The same function
+// runs on the device and on the plan, so the two cannot disagree.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "nn/run.h"
+#include "pipeline/latents.h"
+#include "pipeline/model.h"
+#include "text_encoder/qwen3.h"
+#include "transformer/transformer.h"
+#include "vae/vae.h"
+
+namespace zimage {
+
+// The networks of a model on one backend, which must outlive them. Absent until loaded.
+struct Networks {
+  std::unique_ptr<Qwen3Encoder> text_encoder;
+  std::unique_ptr<ZImageTransformer> transformer;
+  std::unique_ptr<VaeDecoder> vae;
+};
+
+// A request in the networks' terms.
+struct Drawing {
+  std::vector<std::int32_t> ids;
+  LatentShape latent;
+  std::vector<float> sigmas;  // steps + 1 noise levels
+  std::vector<float> noise;   // tokens, at the first level
+  float latent_scaling = 1;   // of the autoencoder
+  float latent_shift = 0;
+
+  Grid grid() const { return {latent.rows / latent.patch, latent.columns / latent.patch}; }
+  std::int64_t steps() const { return static_cast<std::int64_t>(sigmas.size()) - 1; }
+};
+
+// Is told what happens, and sees each stage's result in the backend's memory.
+class DrawingObserver {
+ public:
+  DrawingObserver() = default;
+  virtual ~DrawingObserver() = default;
+  DrawingObserver(const DrawingObserver&) = delete;
+  DrawingObserver& operator=(const DrawingObserver&) = delete;
+
+  // Before a stage: the place to load its network.
+  virtual void begin(Stage stage) = 0;
+  // After a step of the denoising.
+  virtual void stepped(std::int64_t step, const Tensor& velocity, const Tensor& latents) = 0;
+  virtual void encoded(const Tensor& features) = 0;           // [L, caption_dim], activation type
+  virtual void denoised(std::span<const float> latents) = 0;  // tokens, host memory
+  virtual void decoded(const Tensor& pixels) = 0;             // [H, W, 3], activation type
+};
+
+// Throws Cancelled, and whatever the observer throws.
+void draw(const Run& run, const Networks& networks, const Drawing& drawing,
+          DrawingObserver& observer);
+
+}  // namespace zimage

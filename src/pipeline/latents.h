@@ -1,0 +1,36 @@
+// Latents between torch's layout, the transformer's tokens and the decoder's map.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "pipeline/pipeline.h"
+
+namespace zimage {
+
+// The extents of one picture's latent.
+struct LatentShape {
+  std::int64_t channels = 0;
+  std::int64_t rows = 0;     // height / 8
+  std::int64_t columns = 0;  // width / 8
+  std::int64_t patch = 0;    // side of a patch; divides rows and columns
+
+  std::int64_t elements() const { return channels * rows * columns; }
+  std::int64_t token_features() const { return patch * patch * channels; }
+};
+
+// What torch.randn([1, channels, rows, columns]) gives with a seeded generator, as tokens
+// [tokens, (patch row, patch column, channel)]. Source: diffusers ZImagePipeline.prepare_latents,
+// ZImageTransformer2DModel.patchify_and_embed.
+std::vector<float> noise_tokens(const LatentShape& shape, std::uint64_t seed, RngKind rng);
+
+// [channels, rows, columns] to tokens.
+std::vector<float> tokens_from_planes(std::span<const float> planes, const LatentShape& shape);
+
+// Tokens to the decoder's map [rows, columns, channels], each value z / scaling + shift.
+// Source: diffusers ZImagePipeline.__call__.
+std::vector<float> map_from_tokens(std::span<const float> tokens, const LatentShape& shape,
+                                   float scaling, float shift);
+
+}  // namespace zimage

@@ -20,8 +20,8 @@ namespace {
 constexpr double kTolerance = 1e-6;
 
 const GoldenFile& golden() {
-  static const GoldenFile file(ZIMAGE_SOURCE_DIR "/tests/golden/torch_randn.safetensors");
-  return file;
+  static const GoldenFile kFile(ZIMAGE_SOURCE_DIR "/tests/golden/torch_randn.safetensors");
+  return kFile;
 }
 
 // What the fixture keeps of a draw: all of a small one, three parts of 1024 of a large one.

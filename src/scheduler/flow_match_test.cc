@@ -24,7 +24,7 @@ using testing::Pointwise;
 // them by 0.1.
 constexpr float kTolerance = 1.2e-7F;
 
-MATCHER(IsNear, "") {
+MATCHER(is_near, "") {
   return std::abs(std::get<0>(arg) - std::get<1>(arg)) <= kTolerance;
 }
 
@@ -55,7 +55,7 @@ int compare_golden(
     const std::int64_t steps = std::stoll(key.substr(form.size() + 1));
     const SchedulerConfig config{.shift = std::stod(key.substr(key.find("shift") + 5))};
     EXPECT_THAT(sigmas(steps, config),
-                Pointwise(IsNear(), entry.at("sigmas").get<std::vector<float>>()))
+                Pointwise(is_near(), entry.at("sigmas").get<std::vector<float>>()))
         << key;
     ++count;
   }
@@ -82,7 +82,7 @@ TEST(FlowMatchSigmas, GiveTheSchedulersOwnLevels) {
 TEST(FlowMatchSigmas, AreNineForTurbosEightSteps) {
   const std::vector<float> expected = {1.0F,        0.95454545F, 0.9F, 0.83333333F, 0.75F,
                                        0.64285714F, 0.5F,        0.3F, 0.0F};
-  EXPECT_THAT(flow_match_sigmas(8, {.shift = 3.0}, 4096), Pointwise(IsNear(), expected));
+  EXPECT_THAT(flow_match_sigmas(8, {.shift = 3.0}, 4096), Pointwise(is_near(), expected));
 }
 
 // sigma = e^mu / (e^mu + 1/u - 1); 256 tokens have mu = 0.5, 4096 mu = 1.15, 2176 the middle.

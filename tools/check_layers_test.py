@@ -20,7 +20,7 @@ GOOD = {
     "backend/cpu/convolution.cc": "#include <dnnl.hpp>\n",
     "image/CMakeLists.txt": "# writes files\nzimage_room(image\n  DEPENDS base LIBRARIES PNG::PNG)\n",
     "image/image.h": '#include "base/error.h"\n',
-    "pipeline/CMakeLists.txt": "zimage_room(pipeline DEPENDS image backend_cpu)\n",
+    "pipeline/CMakeLists.txt": "set(devices backend_cpu)\nzimage_room(pipeline DEPENDS image ${devices})\n",
     "pipeline/pipeline.h": '#include "image/image.h"\n',
     "pipeline/make_backend.cc": '#include "backend/cpu/cpu_backend.h"\n',
 }
@@ -63,6 +63,16 @@ class CheckLayers(unittest.TestCase):
             {"pipeline/run.cc": '#include "backend/cpu/cpu_backend.h"\n'}, "pipeline/run.cc:1:", "backend/cpu"
         )
 
+    def test_a_file_in_an_inner_folder_belongs_to_the_room_above(self):
+        self.assert_breach(
+            {
+                "backend/cuda/CMakeLists.txt": "zimage_room(backend_cuda)\n",
+                "backend/cuda/kernels/a.cu": '#include "image/image.h"\n',
+            },
+            "backend/cuda/kernels/a.cu:1:",
+            "backend/cuda may include only",
+        )
+
     def test_an_include_relative_to_the_folder_is_named(self):
         self.assert_breach({"image/png.cc": '#include "image.h"\n'}, "image/png.cc:1:", "paths start at src/")
 
@@ -91,6 +101,12 @@ class CheckLayers(unittest.TestCase):
 
     def test_a_room_without_a_library_is_named(self):
         self.assert_breach({"vae/vae.h": "#pragma once\n"}, "vae/CMakeLists.txt:1: has no zimage_room call")
+
+    def test_depends_through_a_list_count(self):
+        self.assert_breach(
+            {"pipeline/CMakeLists.txt": "set(more cli)\nzimage_room(pipeline DEPENDS image backend_cpu ${more})\n"},
+            "pipeline/CMakeLists.txt:2: DEPENDS cli;",
+        )
 
     def test_an_empty_tree_is_refused(self):
         with tempfile.TemporaryDirectory() as folder:

@@ -36,6 +36,10 @@ void check_depth(int depth, const std::string& name) {
 
 Json parse(std::string_view text, const std::string& name,
            const Json::parser_callback_t& callback) {
+  // The parser takes a NUL for the end of the text and would not see what follows.
+  if (text.find('\0') != std::string_view::npos) {
+    throw Error(ErrorCode::InvalidFile, name + ": not valid JSON (it holds a NUL byte)");
+  }
   try {
     return Json::parse(text, callback);
   } catch (const Json::exception& error) {

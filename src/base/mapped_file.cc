@@ -39,11 +39,13 @@ class Descriptor {
 }  // namespace
 
 MappedFile::MappedFile(const std::filesystem::path& path) {
-  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  // O_NONBLOCK: opening a pipe waits for its writer otherwise.
+  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (file.get() < 0) throw_system(ErrorCode::NotFound, path, errno);
-  struct stat status {};
+  struct stat status{};
   if (::fstat(file.get(), &status) != 0) throw_system(ErrorCode::InvalidFile, path, errno);
-  if (!S_ISREG(status.st_mode)) throw Error(ErrorCode::InvalidFile, path.string() + ": not a regular file");
+  if (!S_ISREG(status.st_mode))
+    throw Error(ErrorCode::InvalidFile, path.string() + ": not a regular file");
   size_ = static_cast<std::size_t>(status.st_size);
   if (size_ == 0) return;  // mmap refuses empty mappings
   void* data = ::mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, file.get(), 0);

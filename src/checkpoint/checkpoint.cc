@@ -1,13 +1,11 @@
 // Finds the parts of a model folder.
 #include "checkpoint/checkpoint.h"
 
-#include <algorithm>
-#include <array>
 #include <nlohmann/json.hpp>
 #include <system_error>
 
 #include "base/error.h"
-#include "base/quote.h"
+#include "checkpoint/config_file.h"
 #include "checkpoint/model_index.h"
 #include "checkpoint/safetensors.h"
 #include "checkpoint/weight_files.h"
@@ -16,8 +14,6 @@ namespace zimage {
 namespace {
 
 namespace fs = std::filesystem;
-
-constexpr std::size_t kMaxConfigBytes = 1'000'000;
 
 void check_is_folder(const fs::path& folder) {
   std::error_code error;
@@ -50,11 +46,12 @@ CheckpointPart Checkpoint::part(std::string_view name) const {
   return CheckpointPart::open(folder_ / name);
 }
 
+fs::path Checkpoint::scheduler_file() const {
+  return folder_ / "scheduler" / "scheduler_config.json";
+}
+
 Json Checkpoint::scheduler_config() const {
-  const fs::path path = folder_ / "scheduler" / "scheduler_config.json";
-  Json config = parse_json(read_file(path, kMaxConfigBytes), path.string());
-  static_cast<void>(JsonObject(config, path.string()));
-  return config;
+  return read_config(scheduler_file());
 }
 
 fs::path Checkpoint::tokenizer_file() const {

@@ -23,8 +23,9 @@ namespace zimage {
 class CheckpointPart {
  public:
   // Opens the folder of one part. Checks that every shard that the index names is there and
-  // complete, that the index and the shards agree, and every header. Throws NotFound or
-  // InvalidFile, naming the file.
+  // complete, that the index and the shards agree, and every header. A tensor whose place in its
+  // file is no multiple of its element's size is copied; all others stay in the mapping.
+  // Throws NotFound, InvalidFile or Unsupported, naming the file.
   static CheckpointPart open(const std::filesystem::path& folder);
 
   CheckpointPart(CheckpointPart&&) noexcept;
@@ -37,7 +38,7 @@ class CheckpointPart {
 
   // Sorted. Views of host memory that live as long as the part.
   const std::map<std::string, Tensor, std::less<>>& tensors() const { return tensors_; }
-  // Throws NotFound: "transformer: tensor layers.0... is missing".
+  // Throws NotFound: "<folder>/transformer: tensor layers.0... is missing".
   const Tensor& tensor(std::string_view name) const;
   // The file that holds a tensor, for messages. Precondition: the tensor exists.
   std::string file_of(std::string_view name) const;
@@ -55,8 +56,7 @@ class CheckpointPart {
   std::unique_ptr<Json> config_;
   std::vector<MappedFile> files_;
   std::vector<std::string> file_names_;
-  std::vector<std::unique_ptr<std::byte[]>>
-      copies_;  // of tensors that are misaligned in their file
+  std::vector<std::unique_ptr<std::byte[]>> copies_;  // of tensors misaligned in their file
   std::map<std::string, Tensor, std::less<>> tensors_;
   std::map<std::string, std::size_t, std::less<>> file_indices_;
 };
@@ -65,16 +65,19 @@ class CheckpointPart {
 class Checkpoint {
  public:
   // Reads model_index.json and looks for the parts' folders; opens no weights.
-  // Throws NotFound when the folder does not exist, InvalidFile when it is no Z-Image model (saying
-  // what a model folder holds and what was found).
+  // Throws NotFound when the folder or a part's folder does not exist, InvalidFile when it is no
+  // Z-Image model (saying what a model folder holds and what was found).
   static Checkpoint open(const std::filesystem::path& folder);
 
   const std::filesystem::path& folder() const { return folder_; }
   // `name` is "transformer", "text_encoder" or "vae".
   CheckpointPart part(std::string_view name) const;
-  // The scheduler's configuration, scheduler/scheduler_config.json.
+  // The scheduler's configuration: the object in scheduler_file(). Throws NotFound or InvalidFile.
   Json scheduler_config() const;
-  // tokenizer/tokenizer.json. Throws NotFound when it does not exist.
+  // scheduler/scheduler_config.json.
+  std::filesystem::path scheduler_file() const;
+  // tokenizer/tokenizer.json. Throws NotFound when it does not exist, InvalidFile when it is a Git
+  // LFS pointer.
   std::filesystem::path tokenizer_file() const;
 
  private:

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/quote.h"
 #include "checkpoint/checkpoint.h"
+#include "checkpoint/config_file.h"
 #include "checkpoint/safetensors.h"
 #include "checkpoint/weight_files.h"
 
@@ -14,8 +15,6 @@ namespace zimage {
 namespace {
 
 namespace fs = std::filesystem;
-
-constexpr std::size_t kMaxConfigBytes = 1'000'000;
 
 // Every tensor is in the file where the index says, and every tensor of the files is in the index.
 void check_index(const CheckpointPart& part, const WeightFiles& files) {
@@ -49,9 +48,7 @@ CheckpointPart& CheckpointPart::operator=(CheckpointPart&&) noexcept = default;
 CheckpointPart::~CheckpointPart() = default;
 
 CheckpointPart::CheckpointPart(const fs::path& folder) : folder_(folder) {
-  const fs::path config = folder_ / "config.json";
-  config_ = std::make_unique<Json>(parse_json(read_file(config, kMaxConfigBytes), config.string()));
-  static_cast<void>(JsonObject(*config_, config.string()));
+  config_ = std::make_unique<Json>(read_config(folder_ / "config.json"));
   const WeightFiles files = find_weight_files(folder_);
   for (const std::string& name : files.names) add_file(name);
   if (!files.index.empty()) check_index(*this, files);
@@ -74,7 +71,8 @@ void CheckpointPart::add_file(const std::string& file_name) {
     auto* data = const_cast<std::byte*>(bytes.data() + stored.begin);
     if (stored.begin % size_of(stored.dtype) != 0) {
       log(LogLevel::Debug, path.string() + ": copies misaligned tensor " + quote(stored.name));
-      copies_.push_back(std::make_unique<std::byte[]>(std::max<std::size_t>(size, 1)));
+      copies_.push_back(
+          std::make_unique_for_overwrite<std::byte[]>(std::max<std::size_t>(size, 1)));
       std::memcpy(copies_.back().get(), data, size);
       data = copies_.back().get();
     }

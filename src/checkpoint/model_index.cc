@@ -7,9 +7,8 @@
 #include <vector>
 
 #include "base/error.h"
-#include "base/json.h"
-#include "base/mapped_file.h"
 #include "base/quote.h"
+#include "checkpoint/config_file.h"
 #include "checkpoint/weight_files.h"
 
 namespace zimage {
@@ -17,45 +16,57 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::size_t kMaxBytes = 1'000'000;
 constexpr const char* kFile = "model_index.json";
 
-// The classes that each part may have; a tokenizer is known by its own file instead.
-const std::map<std::string_view, std::vector<std::string_view>> kClasses = {
-    {"scheduler", {"FlowMatchEulerDiscreteScheduler"}},
-    {"text_encoder", {"Qwen3Model", "Qwen3ForCausalLM"}},
-    {"transformer", {"ZImageTransformer2DModel"}},
-    {"vae", {"AutoencoderKL"}},
+struct PartClass {
+  std::string_view part;
+  std::string_view name;
 };
+
+// What the engine computes. A tokenizer is known by its file instead of its class.
+constexpr std::array kKnownClasses = {
+    PartClass{"text_encoder", "Qwen3Model"},
+    PartClass{"text_encoder", "Qwen3ForCausalLM"},
+    PartClass{"transformer", "ZImageTransformer2DModel"},
+    PartClass{"scheduler", "FlowMatchEulerDiscreteScheduler"},
+    PartClass{"vae", "AutoencoderKL"},
+};
+
+void check_class(const std::string& name, std::string_view part, const std::string& found) {
+  std::string expected;
+  for (const PartClass& known : kKnownClasses) {
+    if (known.part != part) continue;
+    if (known.name == found) return;
+    expected += (expected.empty() ? "" : " or ") + std::string(known.name);
+  }
+  if (expected.empty()) return;
+  throw Error(ErrorCode::InvalidFile, name + ": not a Z-Image model: " + quote(part) + " is " +
+                                          quote(found) + ", expected " + expected);
+}
 
 std::string class_of(const JsonObject& index, std::string_view part) {
   const std::string key(part);
-  const std::vector<std::string> pair = index.strings(key.c_str());
-  if (pair.size() != 2) {
-    throw Error(ErrorCode::InvalidFile, index.name() + ": \"" + key + "\" has " +
-                                            std::to_string(pair.size()) +
+  const std::vector<std::string> words = index.strings(key.c_str());
+  if (words.size() != 2) {
+    throw Error(ErrorCode::InvalidFile, index.name() + ": " + quote(part) + " has " +
+                                            std::to_string(words.size()) +
                                             " words, expected a library and a class");
   }
-  const auto known = kClasses.find(part);
-  if (known != kClasses.end() && std::ranges::find(known->second, pair[1]) == known->second.end()) {
-    throw Error(ErrorCode::InvalidFile, index.name() + ": not a Z-Image model: \"" + key +
-                                            "\" is " + quote(pair[1]) + ", expected \"" +
-                                            std::string(known->second[0]) + "\"");
-  }
-  return pair[1];
+  check_class(index.name(), part, words[1]);
+  return words[1];
 }
 
 }  // namespace
 
-PartClasses parse_model_index(std::string_view text, const std::string& name) {
-  const Json document = parse_json(text, name);
-  const JsonObject index(document, name);
-  PartClasses classes;
-  for (const std::string_view part : kModelParts) classes.emplace(part, class_of(index, part));
-  return classes;
+ModelIndex parse_model_index(const Json& document, const std::string& name) {
+  const JsonObject object(document, name);
+  ModelIndex index;
+  index.class_name = object.string("_class_name", "");
+  for (const std::string_view part : kModelParts) index.parts.emplace(part, class_of(object, part));
+  return index;
 }
 
-PartClasses read_model_index(const fs::path& folder) {
+ModelIndex read_model_index(const fs::path& folder) {
   std::error_code ignored;
   if (!fs::exists(folder / kFile, ignored)) {
     std::string parts;
@@ -63,7 +74,7 @@ PartClasses read_model_index(const fs::path& folder) {
     throw Error(ErrorCode::InvalidFile, folder.string() + ": not a model folder: expected " +
                                             kFile + parts + "; found " + list_folder(folder));
   }
-  return parse_model_index(read_file(folder / kFile, kMaxBytes), (folder / kFile).string());
+  return parse_model_index(read_config(folder / kFile), (folder / kFile).string());
 }
 
 }  // namespace zimage

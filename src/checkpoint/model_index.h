@@ -7,21 +7,26 @@
 #include <string>
 #include <string_view>
 
+#include "base/json.h"
+
 namespace zimage {
 
-// What ZImagePipeline is made of; each has a folder of its name.
-inline constexpr std::array<std::string_view, 5> kModelParts = {"scheduler", "text_encoder",
-                                                                "tokenizer", "transformer", "vae"};
+// What ZImagePipeline is made of, in the order of the data's path; each has a folder of its name.
+inline constexpr std::array<std::string_view, 5> kModelParts = {"tokenizer", "text_encoder",
+                                                                "transformer", "scheduler", "vae"};
 
-// part -> class name, "transformer" -> "ZImageTransformer2DModel". Has every name of kModelParts.
-using PartClasses = std::map<std::string, std::string, std::less<>>;
+struct ModelIndex {
+  std::string class_name;  // "ZImagePipeline"; empty when the file does not say
+  // part -> class, "transformer" -> "ZImageTransformer2DModel"; has every name of kModelParts
+  std::map<std::string, std::string, std::less<>> parts;
+};
 
 // Reads `folder`/model_index.json. Throws InvalidFile when it is not there, saying what a model
 // folder holds and what was found, and when it describes another kind of model, naming the part
 // that differs.
-PartClasses read_model_index(const std::filesystem::path& folder);
+ModelIndex read_model_index(const std::filesystem::path& folder);
 
-// The same from the file's text; `name` stands for the file in messages.
-PartClasses parse_model_index(std::string_view text, const std::string& name);
+// The same from the file's JSON; `name` stands for the file in messages.
+ModelIndex parse_model_index(const Json& document, const std::string& name);
 
 }  // namespace zimage

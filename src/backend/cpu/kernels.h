@@ -1,6 +1,7 @@
 // The CPU kernels as a table of functions, one table for each instruction set in the program. What
-// enters: raw pointers and extents; what leaves: numbers in the caller's memory. A kernel uses one
-// thread.
+// enters: raw pointers and extents; what leaves: numbers in the caller's memory. A kernel runs on
+// the calling thread; the backend splits the work by outputs, so results do not depend on the
+// split.
 #pragma once
 
 #include <cstddef>
@@ -8,9 +9,152 @@
 
 namespace zimage::cpu {
 
+// How the numbers of a weight are held in memory: as they were stored.
+enum class PanelFormat : std::uint8_t { Bf16, F16, F32 };
+
+constexpr std::size_t size_of(PanelFormat format) {
+  return format == PanelFormat::F32 ? 4 : 2;
+}
+
+// A weight [out, in] is cut into panels of 2 lanes rows, the last one filled up with zeros. A panel
+// is [in][2 lanes]: for each input the numbers of all its rows. In bf16 the rows j and j + lanes
+// share a 32-bit word, lower half first, so that one load and two shifts give two vectors of
+// floats. A GateUp panel holds lanes rows of gate, then the same rows of up.
+//
+// What pack_panel reads: 2 lanes pointers to `depth` numbers, null for a row of zeros.
+struct PackPanelArgs {
+  void* panel = nullptr;
+  const void* const* rows = nullptr;
+  std::size_t depth = 0;
+  PanelFormat format = PanelFormat::F32;
+};
+
+// How a product is cut so that its pieces stay in the caches.
+struct GemmBlocks {
+  std::size_t rows = 96;            // of the left operand, kept in the second cache
+  std::size_t panels = 32;          // whose partial sums stay in the second cache
+  std::size_t panel_bytes = 16384;  // of one panel, kept in the first cache
+  bool widen = false;               // widen a panel once for all rows instead of in every tile
+};
+
+// out[t][n] = sum over k of a[t][k] weight[n][k] for a rectangle of tiles and panels. The rows are
+// spread evenly over ceil(rows / tile_rows) tiles, whatever part of them one call computes.
+struct GemmArgs {
+  const float* a = nullptr;  // [rows][depth], rows a_stride apart
+  std::size_t a_stride = 0;
+  std::size_t rows = 0;
+  const void* panels = nullptr;
+  PanelFormat format = PanelFormat::F32;
+  std::size_t depth = 0;
+  std::size_t tile_begin = 0, tile_end = 0;
+  std::size_t panel_begin = 0, panel_end = 0;
+  float* out = nullptr;  // [rows][columns], rows out_stride apart
+  std::size_t out_stride = 0;
+  std::size_t columns = 0;
+  bool gate_up = false;         // out = silu(gate) up, lanes columns a panel
+  const float* bias = nullptr;  // [columns] or null
+  bool silu = false;            // after the bias
+  bool accumulate = false;      // out += the result
+  GemmBlocks blocks;
+  float* scratch = nullptr;  // gemm_scratch() bytes
+};
+
+// Attention of queries [query_begin, query_end) of one head over its keys. Rows of q, k and v are
+// `stride` apart; query i sees keys 0..i when causal.
+struct HeadArgs {
+  const float* q = nullptr;
+  const float* k = nullptr;
+  const float* v = nullptr;
+  std::size_t stride = 0;
+  float* out = nullptr;
+  std::size_t out_stride = 0;
+  std::size_t head_dim = 0;
+  std::size_t keys = 0;
+  std::size_t query_begin = 0, query_end = 0;
+  float scale = 0;
+  bool causal = false;
+  float* scratch = nullptr;  // attention_scratch() bytes
+};
+
+// Rows [rows][dim]; the meaning is that of Backend's rms_norm and layer_norm.
+struct NormRowsArgs {
+  float* out = nullptr;
+  const float* x = nullptr;
+  const float* weight = nullptr;
+  const float* scale = nullptr;  // or null
+  std::size_t rows = 0, dim = 0;
+  float eps = 0;
+};
+
+// x += tanh(gate) rms_norm(y) weight.
+struct GatedRowsArgs {
+  float* x = nullptr;
+  const float* y = nullptr;
+  const float* weight = nullptr;
+  const float* gate = nullptr;  // or null for a factor of 1
+  std::size_t rows = 0, dim = 0;
+  float eps = 0;
+};
+
+// Rows `stride` apart, cos_sin [rows][head_dim].
+struct RopeRowsArgs {
+  float* qkv = nullptr;
+  const float* q_norm = nullptr;
+  const float* k_norm = nullptr;
+  const float* cos_sin = nullptr;
+  std::size_t rows = 0, stride = 0, heads = 0, kv_heads = 0, head_dim = 0;
+  float eps = 0;
+  bool interleaved = false;
+};
+
+// Mean and sum of squared deviations from it of each group over x [pixels][channels].
+struct GroupStatsArgs {
+  const float* x = nullptr;
+  std::size_t pixels = 0, channels = 0, groups = 0;
+  double* mean = nullptr;     // [groups]
+  double* squares = nullptr;  // [groups]
+  float* scratch = nullptr;   // [2 channels]
+};
+
+// out = (x - mean) factor + bias over [pixels][channels], then SiLU if asked for.
+struct GroupApplyArgs {
+  float* out = nullptr;
+  const float* x = nullptr;
+  const float* mean = nullptr;    // [channels]
+  const float* factor = nullptr;  // [channels]
+  const float* bias = nullptr;    // [channels]
+  std::size_t pixels = 0, channels = 0;
+  bool silu = false;
+};
+
 struct Kernels {
-  const char* name;  // "AVX-512", "AVX2", "portable"
-  int lanes;         // floats in a vector
+  const char* name;       // "AVX-512", "AVX2", "portable"
+  std::size_t lanes;      // floats in a vector
+  std::size_t tile_rows;  // rows of the left operand that a register tile holds
+
+  void (*pack_panel)(const PackPanelArgs& args);
+  void (*gemm)(const GemmArgs& args);
+  // Bytes of scratch that gemm() uses for these extents.
+  std::size_t (*gemm_scratch)(const GemmArgs& args);
+
+  void (*attention)(const HeadArgs& args);
+  // Bytes of scratch for that many queries, in panels of 2 lanes.
+  std::size_t (*attention_scratch)(std::size_t head_dim, std::size_t panels);
+
+  void (*rms_norm)(const NormRowsArgs& args);
+  void (*layer_norm)(const NormRowsArgs& args);
+  void (*add_gated_rms_norm)(const GatedRowsArgs& args);
+  void (*qk_norm_rope)(const RopeRowsArgs& args);
+  void (*silu)(float* x, std::size_t size);                                      // in place
+  void (*add_scaled)(float* x, const float* y, float factor, std::size_t size);  // x += factor y
+  void (*group_stats)(const GroupStatsArgs& args);
+  void (*group_apply)(const GroupApplyArgs& args);
+
+  // Runs `steps` rounds of independent multiply-adds in registers and returns their count times
+  // two.
+  double (*fma_burst)(std::size_t steps, float* sink);
+  // The sum of n floats, read once.
+  float (*read_sum)(const float* x, std::size_t n);
 };
 
 // One of each kernels_<isa>.cc. The first two exist on x86-64 only.

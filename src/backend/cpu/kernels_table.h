@@ -1,7 +1,12 @@
 // Assembles the kernels of one instruction set; included by kernels_<isa>.cc only.
 #pragma once
 
+#include "backend/cpu/attention_kernels.h"
+#include "backend/cpu/gemm_kernels.h"
 #include "backend/cpu/kernels.h"
+#include "backend/cpu/map_kernels.h"
+#include "backend/cpu/pack_kernels.h"
+#include "backend/cpu/row_kernels.h"
 #include "backend/cpu/simd.h"
 
 namespace zimage::cpu::ZIMAGE_CPU_ISA {
@@ -10,6 +15,22 @@ constexpr Kernels make_table(const char* name) {
   return {
       .name = name,
       .lanes = kLanes,
+      .tile_rows = kTileRows,
+      .pack_panel = pack_panel,
+      .gemm = gemm,
+      .gemm_scratch = gemm_scratch,
+      .attention = attention,
+      .attention_scratch = attention_scratch,
+      .rms_norm = rms_norm,
+      .layer_norm = layer_norm,
+      .add_gated_rms_norm = add_gated_rms_norm,
+      .qk_norm_rope = qk_norm_rope,
+      .silu = silu_in_place,
+      .add_scaled = add_scaled,
+      .group_stats = group_stats,
+      .group_apply = group_apply,
+      .fma_burst = fma_burst,
+      .read_sum = read_sum,
   };
 }
 

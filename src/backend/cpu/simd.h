@@ -29,6 +29,8 @@
 //   c - a b max, min             (a, b): b where either is NaN sum, max_of          over the lanes
 //   Words                kLanes 32-bit words, each two bf16 numbers; load_words(p)
 //   low_bf16(w)          the lower halves as floats;  high_bf16(w): the upper ones
+//   join_halves(low, high)   kLanes words as the bits of a Vec, from two rows of kLanes halves;
+//                        a null row is zeros
 //   load_bf16, load_f16  kLanes 16-bit numbers, widened exactly
 //   store_bf16           rounded to nearest even, as float_to_bf16
 //   round_even(x)        to an integer; power_of_two(n): 2^n for an integer n in [-127, 127], 0 for

@@ -67,6 +67,9 @@ inline Vec load_n(const float* p, int n) {
 inline void store_n(float* p, Vec x, int n) {
   _mm256_maskstore_ps(p, first_lanes(n), x.v);
 }
+inline Vec keep_n(Vec x, int n) {
+  return {_mm256_and_ps(x.v, _mm256_castsi256_ps(first_lanes(n)))};
+}
 
 inline float sum(Vec x) {
   __m128 s = _mm_add_ps(_mm256_castps256_ps128(x.v), _mm256_extractf128_ps(x.v, 1));
@@ -89,9 +92,16 @@ inline Vec high_bf16(Words w) {
   const __m256i upper = _mm256_set1_epi32(static_cast<int>(0xffff0000U));
   return {_mm256_castsi256_ps(_mm256_and_si256(w.v, upper))};
 }
+inline __m256i widen_halves(const std::uint16_t* p) {
+  if (p == nullptr) return _mm256_setzero_si256();
+  return _mm256_cvtepu16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+}
+inline Vec join_halves(const std::uint16_t* low, const std::uint16_t* high) {
+  const __m256i upper = _mm256_slli_epi32(widen_halves(high), 16);
+  return {_mm256_castsi256_ps(_mm256_or_si256(widen_halves(low), upper))};
+}
 inline Vec load_bf16(const std::uint16_t* p) {
-  const __m128i half = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
-  return low_bf16({_mm256_cvtepu16_epi32(half)});
+  return low_bf16({widen_halves(p)});
 }
 inline Vec load_f16(const std::uint16_t* p) {
   return {_mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)))};

@@ -67,6 +67,9 @@ inline Vec load_n(const float* p, int n) {
 inline void store_n(float* p, Vec x, int n) {
   _mm512_mask_storeu_ps(p, first_lanes(n), x.v);
 }
+inline Vec keep_n(Vec x, int n) {
+  return {_mm512_maskz_mov_ps(first_lanes(n), x.v)};
+}
 
 inline float sum(Vec x) {
   const __m256 upper = _mm512_extractf32x8_ps(x.v, 1);
@@ -93,9 +96,16 @@ inline Vec high_bf16(Words w) {
   const __m512i upper = _mm512_set1_epi32(static_cast<int>(0xffff0000U));
   return {_mm512_castsi512_ps(_mm512_and_si512(w.v, upper))};
 }
+inline __m512i widen_halves(const std::uint16_t* p) {
+  if (p == nullptr) return _mm512_setzero_si512();
+  return _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
+}
+inline Vec join_halves(const std::uint16_t* low, const std::uint16_t* high) {
+  const __m512i upper = _mm512_slli_epi32(widen_halves(high), 16);
+  return {_mm512_castsi512_ps(_mm512_or_si512(widen_halves(low), upper))};
+}
 inline Vec load_bf16(const std::uint16_t* p) {
-  const __m256i half = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
-  return low_bf16({_mm512_cvtepu16_epi32(half)});
+  return low_bf16({widen_halves(p)});
 }
 inline Vec load_f16(const std::uint16_t* p) {
   return {_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)))};

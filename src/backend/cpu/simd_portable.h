@@ -71,6 +71,10 @@ inline Vec load_n(const float* p, int n) {
 inline void store_n(float* p, Vec x, int n) {
   for (int i = 0; i < n; ++i) p[i] = x.v[i];
 }
+inline Vec keep_n(Vec x, int n) {
+  for (int i = n; i < kLanes; ++i) x.v[i] = 0;
+  return x;
+}
 
 inline float sum(Vec x) {
   return (x.v[0] + x.v[2]) + (x.v[1] + x.v[3]);
@@ -104,7 +108,12 @@ inline Vec high_bf16(Words w) {
   return {as_floats(w.v & 0xffff0000U)};
 }
 inline UnsignedVector load_halves(const std::uint16_t* p) {
-  return UnsignedVector{p[0], p[1], p[2], p[3]};
+  std::uint16_t h[kLanes] = {};
+  if (p != nullptr) __builtin_memcpy(h, p, sizeof(h));
+  return UnsignedVector{h[0], h[1], h[2], h[3]};
+}
+inline Vec join_halves(const std::uint16_t* low, const std::uint16_t* high) {
+  return {as_floats(load_halves(low) | (load_halves(high) << 16))};
 }
 inline Vec load_bf16(const std::uint16_t* p) {
   return low_bf16({load_halves(p)});

@@ -1,0 +1,294 @@
+// Matrix products of activations with packed weights, with what follows them (bias, SiLU, SwiGLU,
+// residual) done while the sums are in the first cache. Included by kernel files only (simd.h).
+//
+// The order of additions for one output depends on the depth and the block sizes, never on how rows
+// and panels are split between threads.
+#pragma once
+
+#include "backend/cpu/kernels.h"
+#include "backend/cpu/simd.h"
+#include "backend/cpu/tile.h"
+
+namespace zimage::cpu::ZIMAGE_CPU_ISA {
+
+constexpr std::size_t ceil_div(std::size_t a, std::size_t b) {
+  return (a + b - 1) / b;
+}
+constexpr std::size_t round_up(std::size_t a, std::size_t b) {
+  return ceil_div(a, b) * b;
+}
+constexpr std::size_t smaller(std::size_t a, std::size_t b) {
+  return a < b ? a : b;
+}
+
+// --- What happens to finished sums ---
+
+// n of the columns of one row of a linear product, n <= kLanes.
+inline void finish_columns(const GemmArgs& args, float* out, Vec x, std::size_t column, int n) {
+  if (n == kLanes) {
+    if (args.bias != nullptr) x = x + load(args.bias + column);
+    if (args.silu) x = silu(x);
+    if (args.accumulate) x = x + load(out);
+    store(out, x);
+  } else {
+    if (args.bias != nullptr) x = x + load_n(args.bias + column, n);
+    if (args.silu) x = silu(x);
+    if (args.accumulate) x = x + load_n(out, n);
+    store_n(out, x, n);
+  }
+}
+
+inline void finish_linear(const GemmArgs& args, const float* sums, std::size_t row,
+                          std::size_t rows, std::size_t panel) {
+  const std::size_t column = panel * kTileColumns;
+  const std::size_t left = smaller(args.columns - column, kTileColumns);
+  const auto first = static_cast<int>(smaller(left, kLanes));
+  const int second = static_cast<int>(left) - first;
+  for (std::size_t r = 0; r < rows; ++r) {
+    float* out = args.out + (row + r) * args.out_stride + column;
+    const float* from = sums + r * kTileColumns;
+    finish_columns(args, out, load(from), column, first);
+    if (second > 0)
+      finish_columns(args, out + kLanes, load(from + kLanes), column + kLanes, second);
+  }
+}
+
+inline void finish_gate_up(const GemmArgs& args, const float* sums, std::size_t row,
+                           std::size_t rows, std::size_t panel) {
+  const std::size_t column = panel * kLanes;
+  const auto left = static_cast<int>(smaller(args.columns - column, kLanes));
+  for (std::size_t r = 0; r < rows; ++r) {
+    float* out = args.out + (row + r) * args.out_stride + column;
+    const Vec gate = load(sums + r * kTileColumns);
+    const Vec up = load(sums + r * kTileColumns + kLanes);
+    const Vec x = silu(gate) * up;
+    if (left == kLanes) {
+      store(out, x);
+    } else {
+      store_n(out, x, left);
+    }
+  }
+}
+
+inline void finish(const GemmArgs& args, const float* sums, std::size_t row, std::size_t rows,
+                   std::size_t panel) {
+  if (args.gate_up) {
+    finish_gate_up(args, sums, row, rows, panel);
+  } else {
+    finish_linear(args, sums, row, rows, panel);
+  }
+}
+
+// Asks for the lines that finish() will write, so that the tile hides their way from memory.
+inline void prefetch_out(const GemmArgs& args, std::size_t row, std::size_t rows,
+                         std::size_t panel) {
+  const float* out =
+      args.out + row * args.out_stride + panel * (args.gate_up ? kLanes : kTileColumns);
+  for (std::size_t r = 0; r < rows; ++r) __builtin_prefetch(out + r * args.out_stride, 1);
+}
+
+// --- The cut into blocks ---
+
+struct GemmCut {
+  std::size_t depth;         // of one block, a multiple of 16
+  std::size_t depth_blocks;  // 1: the sums never leave their tile
+  std::size_t tiles;         // of the call
+  std::size_t row_blocks;
+  std::size_t block_tiles;  // the most tiles of a row block
+};
+
+inline GemmCut cut(const GemmArgs& args) {
+  const std::size_t bytes = args.blocks.widen ? 4 : size_of(args.format);
+  const std::size_t most = args.blocks.panel_bytes / (kTileColumns * bytes);
+  GemmCut c{};
+  c.depth_blocks = ceil_div(args.depth, most);
+  c.depth = round_up(ceil_div(args.depth, c.depth_blocks), 16);
+  c.depth_blocks = ceil_div(args.depth, c.depth);
+  c.tiles = args.tile_end - args.tile_begin;
+  c.row_blocks = ceil_div(c.tiles * kTileRows, args.blocks.rows);
+  c.block_tiles = ceil_div(c.tiles, c.row_blocks);
+  return c;
+}
+
+inline std::size_t packed_floats(const GemmCut& c) {
+  return c.depth_blocks == 1 ? 0 : c.block_tiles * kTileRows * c.depth_blocks * c.depth;
+}
+inline std::size_t partial_floats(const GemmArgs& args, const GemmCut& c) {
+  return c.depth_blocks == 1 ? kTileFloats : args.blocks.panels * c.block_tiles * kTileFloats;
+}
+
+inline std::size_t gemm_scratch(const GemmArgs& args) {
+  if (args.rows <= kTileRows || args.tile_end <= args.tile_begin) return 0;
+  const GemmCut c = cut(args);
+  return 4 * (packed_floats(c) + partial_floats(args, c) + c.depth * kTileColumns);
+}
+
+// --- The loops ---
+
+template <class Panel>
+inline Panel panel_at(const void* data) {
+  return {static_cast<decltype(Panel::data)>(data)};
+}
+
+template <class Stored>
+void widen_panel(float* out, const void* panel, std::size_t depth) {
+  const Stored stored = panel_at<Stored>(panel);
+  for (std::size_t k = 0; k < depth; ++k) {
+    Vec first;
+    Vec second;
+    stored.row(k, first, second);
+    store(out + k * kTileColumns, first);
+    store(out + k * kTileColumns + kLanes, second);
+  }
+}
+
+// Up to kTileRows rows: every panel is read once from memory, in order, so nothing is worth
+// keeping.
+template <class Panel>
+void gemm_narrow(const GemmArgs& args) {
+  constexpr std::size_t kAhead = 1024;
+  alignas(64) float sums[kTileFloats];
+  const RowMajor left{args.a, args.a_stride};
+  const std::size_t bytes = args.depth * Panel::kRowBytes;
+  for (std::size_t p = args.panel_begin; p < args.panel_end; ++p) {
+    const char* panel = static_cast<const char*>(args.panels) + p * bytes;
+    const TileArgs tile_args{.depth = args.depth,
+                             .sums = sums,
+                             .ahead = panel + kAhead,
+                             .ahead_step = kAheadSteps * Panel::kRowBytes};
+    tile_of(args.rows, tile_args, left, panel_at<Panel>(panel));
+    finish(args, sums, 0, args.rows, p);
+  }
+}
+
+// One row block of the blocked product: what stays the same while panels and depth blocks pass by.
+struct RowBlock {
+  const GemmArgs& args;
+  const GemmCut& cut;
+  std::size_t tile_begin, tile_end;
+  float* packed;   // [depth block][row][cut.depth], or unused with one depth block
+  float* partial;  // [panel of the group][tile][kTileFloats], or one tile's sums
+  float* widened;  // [cut.depth][kTileColumns]
+
+  std::size_t row(std::size_t tile) const {
+    return args.rows * tile / ceil_div(args.rows, kTileRows);
+  }
+  std::size_t rows() const { return row(tile_end) - row(tile_begin); }
+};
+
+// Copies the block's rows so that each depth block is contiguous: far rows would share cache sets.
+inline void pack_left(const RowBlock& block) {
+  const GemmArgs& args = block.args;
+  const std::size_t rows = block.rows();
+  const float* from = args.a + block.row(block.tile_begin) * args.a_stride;
+  for (std::size_t d = 0; d < block.cut.depth_blocks; ++d) {
+    const std::size_t begin = d * block.cut.depth;
+    const std::size_t depth = smaller(block.cut.depth, args.depth - begin);
+    for (std::size_t r = 0; r < rows; ++r) {
+      float* to = block.packed + (d * rows + r) * block.cut.depth;
+      __builtin_memcpy(to, from + r * args.a_stride + begin, depth * sizeof(float));
+    }
+  }
+}
+
+// Panel `p` and depth block `d` against all rows of the block; `next` is read afterwards.
+template <class Stored, class Panel>
+void multiply_panel(const RowBlock& block, std::size_t p, std::size_t d, float* partial,
+                    const char* next) {
+  const GemmArgs& args = block.args;
+  const GemmCut& c = block.cut;
+  const std::size_t begin = d * c.depth;
+  const std::size_t depth = smaller(c.depth, args.depth - begin);
+  const void* right =
+      static_cast<const char*>(args.panels) + (p * args.depth + begin) * Stored::kRowBytes;
+  if (sizeof(*Stored::data) != sizeof(*Panel::data)) {
+    widen_panel<Stored>(block.widened, right, depth);
+    right = block.widened;
+  }
+  const std::size_t tiles = block.tile_end - block.tile_begin;
+  const bool direct = c.depth_blocks == 1;
+  const std::size_t first_row = block.row(block.tile_begin);
+  const float* left =
+      direct ? args.a + first_row * args.a_stride : block.packed + d * block.rows() * c.depth;
+  const std::size_t stride = direct ? args.a_stride : c.depth;
+  const std::size_t share = depth * Stored::kRowBytes / tiles;
+  for (std::size_t t = 0; t < tiles; ++t) {
+    const std::size_t row = block.row(block.tile_begin + t);
+    const std::size_t rows = block.row(block.tile_begin + t + 1) - row;
+    float* sums = direct ? partial : partial + t * kTileFloats;
+    const TileArgs tile_args{.depth = depth,
+                             .sums = sums,
+                             .start = d == 0,
+                             .ahead = next + t * share,
+                             .ahead_step = kAheadSteps * share / depth};
+    if (d + 1 == c.depth_blocks) prefetch_out(args, row, rows, p);
+    tile_of(rows, tile_args, RowMajor{left + (row - first_row) * stride, stride},
+            panel_at<Panel>(right));
+    if (d + 1 == c.depth_blocks) finish(args, sums, row, rows, p);
+  }
+}
+
+template <class Stored, class Panel>
+void multiply_block(const RowBlock& block) {
+  const GemmArgs& args = block.args;
+  const GemmCut& c = block.cut;
+  const auto address = [&](std::size_t p, std::size_t d) {
+    return static_cast<const char*>(args.panels) +
+           (p * args.depth + d * c.depth) * Stored::kRowBytes;
+  };
+  if (c.depth_blocks > 1) pack_left(block);
+  const std::size_t tiles = block.tile_end - block.tile_begin;
+  for (std::size_t begin = args.panel_begin; begin < args.panel_end; begin += args.blocks.panels) {
+    const std::size_t end = smaller(begin + args.blocks.panels, args.panel_end);
+    for (std::size_t d = 0; d < c.depth_blocks; ++d) {
+      for (std::size_t p = begin; p < end; ++p) {
+        const char* next = p + 1 < end              ? address(p + 1, d)
+                           : d + 1 < c.depth_blocks ? address(begin, d + 1)
+                           : end < args.panel_end   ? address(end, 0)
+                                                    : address(p, d);
+        float* partial =
+            c.depth_blocks == 1 ? block.partial : block.partial + (p - begin) * tiles * kTileFloats;
+        multiply_panel<Stored, Panel>(block, p, d, partial, next);
+      }
+    }
+  }
+}
+
+template <class Stored, class Panel>
+void gemm_blocked(const GemmArgs& args) {
+  const GemmCut c = cut(args);
+  float* partial = args.scratch + packed_floats(c);
+  float* widened = partial + partial_floats(args, c);
+  for (std::size_t b = 0; b < c.row_blocks; ++b) {
+    const RowBlock block{.args = args,
+                         .cut = c,
+                         .tile_begin = args.tile_begin + c.tiles * b / c.row_blocks,
+                         .tile_end = args.tile_begin + c.tiles * (b + 1) / c.row_blocks,
+                         .packed = args.scratch,
+                         .partial = partial,
+                         .widened = widened};
+    multiply_block<Stored, Panel>(block);
+  }
+}
+
+template <class Stored>
+void gemm_of(const GemmArgs& args) {
+  if (args.rows <= kTileRows) {
+    gemm_narrow<Stored>(args);
+  } else if (args.blocks.widen) {
+    gemm_blocked<Stored, F32Panel>(args);
+  } else {
+    gemm_blocked<Stored, Stored>(args);
+  }
+}
+
+inline void gemm(const GemmArgs& args) {
+  if (args.tile_end <= args.tile_begin || args.panel_end <= args.panel_begin) return;
+  switch (args.format) {
+    case PanelFormat::Bf16: return gemm_of<Bf16Panel>(args);
+    case PanelFormat::F16: return gemm_of<F16Panel>(args);
+    case PanelFormat::F32: return gemm_of<F32Panel>(args);
+  }
+}
+
+}  // namespace zimage::cpu::ZIMAGE_CPU_ISA

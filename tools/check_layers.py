@@ -12,7 +12,7 @@ from pathlib import Path
 
 BASE = {"base"}
 MODEL = BASE | {"backend", "checkpoint", "nn"}
-DEVICES = {"backend/reference", "backend/plan", "backend/cpu", "backend/cuda"}
+DEVICES = {"backend/reference", "backend/plan", "backend/profile", "backend/cpu", "backend/cuda"}
 
 # room -> rooms it may include. Absent rooms may not exist.
 RULE = {
@@ -25,6 +25,7 @@ RULE = {
     "backend": BASE,
     "backend/reference": BASE | {"backend"},
     "backend/plan": BASE | {"backend"},
+    "backend/profile": BASE | {"backend"},
     "backend/cpu": BASE | {"backend", "backend/reference"},
     "backend/cuda": BASE | {"backend"},
     "nn": BASE | {"backend", "checkpoint"},
@@ -33,7 +34,7 @@ RULE = {
     "vae": MODEL,
     "pipeline": MODEL
     | {"hub", "tokenizer", "scheduler", "image", "text_encoder", "transformer", "vae"}
-    | {"backend/plan"},
+    | {"backend/plan", "backend/profile"},
     "cli": BASE | {"image", "pipeline"},
     "server": BASE | {"image", "pipeline"},
 }

@@ -241,6 +241,7 @@ class Backend {
  protected:
   friend class Buffer;
   friend class PlanBackend;
+  friend class ProfileBackend;
 
   virtual void* do_allocate(std::size_t bytes) = 0;
   virtual void do_free(void* data, std::size_t bytes) noexcept = 0;

@@ -6,7 +6,9 @@ namespace {
 
 // 1 - sigma, rounded as the reference rounds it on its way through timesteps of 1000.
 // Source: diffusers ZImagePipeline.__call__, (1000 - t) / 1000.
-float time_of(float sigma) { return (1000.0F - sigma * 1000.0F) / 1000.0F; }
+float time_of(float sigma) {
+  return (1000.0F - sigma * 1000.0F) / 1000.0F;
+}
 
 // Latent tokens after the last step, in host memory.
 std::vector<float> denoise(const Run& run, const ZImageTransformer& transformer,

@@ -9,6 +9,8 @@
 #include <utility>
 
 #include "backend/plan/plan_backend.h"
+#include "backend/profile/profile_backend.h"
+#include "image/pixels.h"
 #include "pipeline/drawing.h"
 #include "pipeline/make_backend.h"
 
@@ -50,17 +52,6 @@ void expect_finite(std::span<const float> values, Stage stage) {
               std::string(name_of(stage)) +
                   ": NaN or infinity in its result; the picture is not written. The weights are "
                   "damaged, or hold NaN or infinity");
-}
-
-// [-1, 1] to 8 bits. Source: diffusers VaeImageProcessor.denormalize and pt_to_numpy, numpy's round
-// (half to even).
-Image to_image(std::span<const float> pixels, std::int64_t width, std::int64_t height) {
-  Image image{.width = width, .height = height, .rgb = std::vector<std::uint8_t>(pixels.size())};
-  std::transform(pixels.begin(), pixels.end(), image.rgb.begin(), [](float value) {
-    return static_cast<std::uint8_t>(
-        std::nearbyint(std::clamp(value * 0.5F + 0.5F, 0.0F, 1.0F) * 255.0F));
-  });
-  return image;
 }
 
 // A tensor of the activation type as f32 in host memory.
@@ -135,11 +126,14 @@ class Pipeline::Impl {
   Request complete(const Request& request) const;
   Plan plan(const Request& request);
   Result generate(const Request& request, const ProgressFn& progress, std::stop_token stop);
+  std::vector<OpProfile> profile(const Request& request);
   Backend& backend() { return *backend_; }
 
  private:
   class RunObserver;
 
+  Result generate_on(Backend& backend, const Request& request, const ProgressFn& progress,
+                     std::stop_token stop);
   Drawing make_drawing(const Request& request, const PromptTokens& tokens) const;
   Plan plan(const Drawing& drawing);
   void plan_networks();
@@ -338,6 +332,22 @@ void Pipeline::Impl::reserve(const Plan& plan) {
 
 Result Pipeline::Impl::generate(const Request& request, const ProgressFn& progress,
                                 std::stop_token stop) {
+  return generate_on(*backend_, request, progress, std::move(stop));
+}
+
+std::vector<OpProfile> Pipeline::Impl::profile(const Request& request) {
+  ProfileBackend profiler(*backend_);
+  generate_on(profiler, request, {}, {});
+  std::vector<OpProfile> profiles;
+  for (const auto& [name, total] : profiler.totals()) {
+    profiles.push_back({name, total.calls, total.seconds, total.flops});
+  }
+  return profiles;
+}
+
+// `backend` is backend_ or forwards to it: the networks' memory is backend_'s.
+Result Pipeline::Impl::generate_on(Backend& backend, const Request& request,
+                                   const ProgressFn& progress, std::stop_token stop) {
   Result result;
   result.request = complete(request);
   const PromptTokens tokens = model_.tokenize(request.prompt);
@@ -348,7 +358,7 @@ Result Pipeline::Impl::generate(const Request& request, const ProgressFn& progre
   reserve(needed);
   drawing.noise = noise_tokens(drawing.latent, request.seed, request.rng);
   Arena arena(activations_.data(), activations_.bytes());
-  const Run run{.backend = *backend_, .arena = arena, .stop = std::move(stop)};
+  const Run run{.backend = backend, .arena = arena, .stop = std::move(stop)};
   RunObserver observer(*this, run, progress, drawing);
   draw(run, networks_, drawing, observer);
   const std::int64_t scale = model_.vae().scale();
@@ -370,6 +380,9 @@ Pipeline& Pipeline::operator=(Pipeline&&) noexcept = default;
 Result Pipeline::generate(const Request& request, const ProgressFn& progress,
                           std::stop_token stop) {
   return impl_->generate(request, progress, std::move(stop));
+}
+std::vector<OpProfile> Pipeline::profile(const Request& request) {
+  return impl_->profile(request);
 }
 Request Pipeline::complete(const Request& request) const {
   return impl_->complete(request);

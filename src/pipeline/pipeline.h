@@ -96,6 +96,14 @@ struct Ceilings {
   double bandwidth = 0;  // bytes a second read from memory
 };
 
+// All calls of one kind of operation in profiled runs.
+struct OpProfile {
+  std::string name;  // "linear", "attention", "conv2d 3x3", ...
+  std::int64_t calls = 0;
+  double seconds = 0;
+  double flops = 0;  // 0 for operations that only move numbers
+};
+
 // A loaded model on one device. One thread at a time; keep it for many requests.
 class Pipeline {
  public:
@@ -118,6 +126,9 @@ class Pipeline {
   Plan plan(const Request& request) const;
   // "cpu: AVX2, 2 threads".
   std::string device_description() const;
+  // Draws once, waiting for every operation and timing it. Slower than generate().
+  // Throws as generate() does.
+  std::vector<OpProfile> profile(const Request& request);
   // The device's best rates, measured now: takes about a second.
   Ceilings measure_ceilings() const;
 

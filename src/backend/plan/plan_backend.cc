@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "backend/flops.h"
+
 namespace zimage {
 namespace {
 
@@ -19,10 +21,6 @@ class CountAgain final : public Recording {
 // What planned buffers point at; never read. Far from the addresses of measuring arenas.
 void* const kNowhere =
     reinterpret_cast<void*>(std::uintptr_t{1} << 44);  // NOLINT(performance-no-int-to-ptr)
-
-double product(std::int64_t a, std::int64_t b, std::int64_t c) {
-  return static_cast<double>(a) * static_cast<double>(b) * static_cast<double>(c);
-}
 
 }  // namespace
 
@@ -71,25 +69,23 @@ void PlanBackend::need_scratch(ScratchOp op, const Tensor& out, const Tensor& x,
 void PlanBackend::do_linear(const Tensor& out, const Tensor& x, const Weight& weight,
                             const LinearArgs& /*args*/) {
   need_scratch(ScratchOp::Linear, out, x, weight);
-  cost_.matrix_flops += 2 * product(x.dim(0), weight.in, weight.out);
+  cost_.matrix_flops += matrix_flops(x, weight);
 }
 
 void PlanBackend::do_swiglu(const Tensor& out, const Tensor& x, const Weight& gate_up) {
   need_scratch(ScratchOp::Swiglu, out, x, gate_up);
-  cost_.matrix_flops += 2 * product(x.dim(0), gate_up.in, gate_up.out);
+  cost_.matrix_flops += matrix_flops(x, gate_up);
 }
 
 void PlanBackend::do_attention(const Tensor& out, const Tensor& qkv, const AttentionArgs& args) {
   need_scratch(ScratchOp::Attention, out, qkv, {});
-  const std::int64_t rows = qkv.dim(0);
-  const double pairs = args.causal ? product(rows, rows + 1, 1) / 2 : product(rows, rows, 1);
-  cost_.attention_flops += 4 * pairs * static_cast<double>(out.dim(1));
+  cost_.attention_flops += attention_flops(out, args);
 }
 
 void PlanBackend::do_conv2d(const Tensor& out, const Tensor& x, const Weight& weight,
                             const ConvArgs& /*args*/) {
   need_scratch(ScratchOp::Conv2d, out, x, weight);
-  cost_.conv_flops += 2 * product(out.elements(), weight.in, weight.kernel * weight.kernel);
+  cost_.conv_flops += conv_flops(out, weight);
 }
 
 void PlanBackend::do_group_norm(const Tensor& out, const Tensor& x, const Tensor& /*weight*/,

@@ -1,0 +1,98 @@
+// Names, shapes and slabs of a network's weights, on tensors made by hand.
+#include "nn/weight_scope.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <map>
+#include <vector>
+
+#include "backend/reference/reference_backend.h"
+#include "base/error.h"
+#include "nn/layer_store.h"
+
+namespace zimage {
+namespace {
+
+using testing::ElementsAre;
+
+// Tensors of f32 numbers that count up from the given one.
+class CountingSource final : public TensorSource {
+ public:
+  void add(const std::string& name, const Shape& shape, float first) {
+    std::vector<float>& values = values_[name];
+    for (std::int64_t i = 0; i < shape.elements(); ++i)
+      values.push_back(first + static_cast<float>(i));
+    shapes_[name] = shape;
+  }
+
+  Tensor tensor(const std::string& name, const Shape& shape) override {
+    asked.push_back(name);
+    if (!shapes_.contains(name)) throw Error(ErrorCode::NotFound, name);
+    EXPECT_EQ(shapes_[name], shape) << name;
+    return {values_[name].data(), DType::F32, shape};
+  }
+
+  std::vector<std::string> asked;
+
+ private:
+  std::map<std::string, std::vector<float>> values_;
+  std::map<std::string, Shape> shapes_;
+};
+
+std::vector<float> values_of(const Tensor& tensor) {
+  return {tensor.as<float>(), tensor.as<float>() + tensor.elements()};
+}
+
+TEST(WeightScope, StacksPartsAndPrefixesNames) {
+  CountingSource source;
+  source.add("block.a.weight", {1, 2}, 1);
+  source.add("block.b.weight", {2, 2}, 10);
+  source.add("block.norm", {3}, 5);
+  source.add("block.pad", {1, 2}, 7);
+  ReferenceBackend backend;
+  struct Weights {
+    Weight matrix;
+    Tensor norm;
+    Tensor pad;
+  };
+  const auto module = load_module(source, backend, [](const WeightScope& root) {
+    const WeightScope w = root["block"];
+    return Weights{w.matrix({{"a.weight", 1}, {"b.weight", 2}}, 2), w.vector("norm", 3),
+                   w.row("pad", 2)};
+  });
+  EXPECT_EQ(module.weights.matrix.out, 3);
+  EXPECT_EQ(module.weights.matrix.in, 2);
+  EXPECT_THAT(values_of({module.weights.matrix.data, DType::F32, {3, 2}}),
+              ElementsAre(1, 2, 10, 11, 12, 13));
+  EXPECT_THAT(values_of(module.weights.norm), ElementsAre(5, 6, 7));
+  EXPECT_THAT(values_of(module.weights.pad), ElementsAre(7, 8));
+  // Everything lies in the one slab, which is exactly as large as was measured.
+  EXPECT_EQ(module.slab.bytes(), 3 * Arena::kAlignment);
+}
+
+TEST(LayerStore, GivesEachBlockItsOwnWeights) {
+  CountingSource source;
+  source.add("0.norm", {2}, 1);
+  source.add("1.norm", {2}, 3);
+  ReferenceBackend backend;
+  const LayerStore<Tensor> store(source, backend, 2, [](const WeightScope& w, std::int64_t layer) {
+    return w[std::to_string(layer)].vector("norm", 2);
+  });
+  EXPECT_EQ(store.size(), 2);
+  EXPECT_THAT(values_of(store.use(0)), ElementsAre(1, 2));
+  EXPECT_THAT(values_of(store.use(1)), ElementsAre(3, 4));
+}
+
+TEST(RandomSource, GivesEqualNumbersForEqualNamesAndKeepsViewsValid) {
+  RandomSource source;
+  const Tensor small = source.tensor("a", {4, 64});
+  const std::uint16_t first = small.as<std::uint16_t>()[0];
+  const Tensor large = source.tensor("b", {512, 64});  // more than the first pool holds
+  EXPECT_EQ(small.as<std::uint16_t>()[0], first);
+  EXPECT_NE(small.data, large.data);
+  EXPECT_EQ(source.tensor("a", {4, 64}).data, small.data);
+}
+
+}  // namespace
+}  // namespace zimage

@@ -1,0 +1,99 @@
+// Memory, threads and scratch of the CPU backend.
+#include "backend/cpu/cpu_backend.h"
+
+#include <omp.h>
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+
+#include "backend/cpu/parallel.h"
+#include "base/error.h"
+
+namespace zimage {
+namespace {
+
+// Blocks from this size on are aligned to huge pages and ask for them: a matrix kernel reads rows
+// that lie far apart, and small pages would cost it a table walk for each.
+constexpr std::size_t kHugePage = std::size_t{2} << 20;
+
+// Elements below which another thread costs more than it saves.
+constexpr std::size_t kGrain = 16384;
+
+int resolve_threads(int threads) {
+  if (threads < 0) {
+    throw Error(ErrorCode::InvalidArgument,
+                "threads is " + std::to_string(threads) + ", expected 0 (all) or more");
+  }
+  return threads == 0 ? std::max(1, omp_get_num_procs()) : threads;
+}
+
+}  // namespace
+
+CpuBackend::CpuBackend(const CpuOptions& options)
+    : threads_(resolve_threads(options.threads)), kernels_(cpu::kernels_of(options.isa)) {}
+
+CpuBackend::~CpuBackend() {
+  CpuBackend::do_free(scratch_, scratch_bytes_);
+}
+
+std::string CpuBackend::description() const {
+  return std::string("cpu: ") + kernels_.name + ", " + std::to_string(threads_) +
+         (threads_ == 1 ? " thread" : " threads");
+}
+
+void* CpuBackend::do_allocate(std::size_t bytes) {
+  const std::size_t alignment = bytes >= kHugePage ? kHugePage : Arena::kAlignment;
+  const std::size_t padding = alignment - 1;
+  void* data = bytes > SIZE_MAX - padding
+                   ? nullptr
+                   : std::aligned_alloc(alignment, std::max(bytes + padding, alignment) & ~padding);
+  if (data == nullptr) {
+    throw Error(ErrorCode::OutOfMemory, "cannot allocate " + std::to_string(bytes) + " bytes");
+  }
+  // Without huge pages the program is slower and right.
+  if (bytes >= kHugePage) static_cast<void>(madvise(data, bytes, MADV_HUGEPAGE));
+  return data;
+}
+
+void CpuBackend::do_free(void* data, std::size_t /*bytes*/) noexcept {
+  std::free(data);
+}
+
+std::size_t CpuBackend::scratch_bytes(ScratchOp op, const Tensor& out, const Tensor& x,
+                                      const Weight& weight) const {
+  switch (op) {
+    case ScratchOp::Linear:
+    case ScratchOp::Swiglu: return product_scratch(x.dim(0), weight);
+    case ScratchOp::Attention: return attention_scratch(out);
+    case ScratchOp::Conv2d:
+      // An upsampled 1x1 convolution multiplies a row at a time, which needs no more than all rows.
+      return weight.kernel == 1 ? product_scratch(x.dim(0) * x.dim(1), weight) : 0;
+    case ScratchOp::GroupNorm: return group_norm_scratch(x);
+  }
+  return 0;
+}
+
+void CpuBackend::reserve_scratch(std::size_t bytes) {
+  need_scratch(bytes);
+}
+
+void CpuBackend::need_scratch(std::size_t bytes) {
+  if (bytes <= scratch_bytes_) return;
+  do_free(scratch_, scratch_bytes_);
+  scratch_ = nullptr;
+  scratch_bytes_ = 0;
+  scratch_ = static_cast<std::byte*>(do_allocate(bytes));
+  scratch_bytes_ = bytes;
+}
+
+void CpuBackend::do_copy(const Tensor& out, const Tensor& x) {
+  cpu::parallel_ranges(threads_, x.bytes(), kGrain * sizeof(float),
+                       [&](std::size_t begin, std::size_t end) {
+                         std::memcpy(static_cast<std::byte*>(out.data) + begin,
+                                     static_cast<const std::byte*>(x.data) + begin, end - begin);
+                       });
+}
+
+}  // namespace zimage

@@ -1,0 +1,93 @@
+// The CPU backend: activations in f32, weights in memory as they were stored (bf16, f16 or f32),
+// arithmetic in f32, on kernels chosen for the processor. Results are the same bytes for the same
+// request and instruction set, whatever the number of threads.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "backend/cpu/isa.h"
+#include "backend/cpu/kernels.h"
+#include "backend/reference/reference_backend.h"
+
+namespace zimage {
+
+namespace cpu {
+
+// Weight::layout of a matrix in panels (kernels.h).
+enum : std::uint8_t { kPanels = 1, kGateUpPanels = 2 };
+
+constexpr PanelFormat panel_format_of(DType dtype) {
+  return dtype == DType::BF16  ? PanelFormat::Bf16
+         : dtype == DType::F16 ? PanelFormat::F16
+                               : PanelFormat::F32;
+}
+
+}  // namespace cpu
+
+struct CpuOptions {
+  int threads = 0;                // 0: every processor this process may use
+  cpu::Isa isa = cpu::Isa::Best;  // forces kernels, for tests and comparisons
+};
+
+class CpuBackend final : public ReferenceBackend {
+ public:
+  // Throws InvalidArgument for a negative number of threads, Unsupported for an instruction set
+  // that the processor lacks.
+  explicit CpuBackend(const CpuOptions& options = {});
+  ~CpuBackend() override;
+
+  std::string description() const override;
+  int threads() const { return threads_; }
+  const cpu::Kernels& kernels() const { return kernels_; }
+
+  std::size_t scratch_bytes(ScratchOp op, const Tensor& out, const Tensor& x,
+                            const Weight& weight) const override;
+  void reserve_scratch(std::size_t bytes) override;
+
+ protected:
+  void* do_allocate(std::size_t bytes) override;
+  void do_free(void* data, std::size_t bytes) noexcept override;
+  Weight do_load_matrix(Arena& slab, std::span<const Tensor> parts, MatrixRole role) override;
+  Weight do_load_kernel(Arena& slab, const Tensor& kernel) override;
+  void do_linear(const Tensor& out, const Tensor& x, const Weight& weight,
+                 const LinearArgs& args) override;
+  void do_swiglu(const Tensor& out, const Tensor& x, const Weight& gate_up) override;
+  void do_rms_norm(const Tensor& out, const Tensor& x, const Tensor& weight,
+                   const NormArgs& args) override;
+  void do_layer_norm(const Tensor& out, const Tensor& x, const NormArgs& args) override;
+  void do_add_gated_rms_norm(const Tensor& x, const Tensor& y, const Tensor& weight,
+                             const GatedNormArgs& args) override;
+  void do_qk_norm_rope(const Tensor& qkv, const Tensor& q_norm, const Tensor& k_norm,
+                       const RopeArgs& args) override;
+  void do_attention(const Tensor& out, const Tensor& qkv, const AttentionArgs& args) override;
+  void do_silu(const Tensor& x) override;
+  void do_add_scaled(const Tensor& x, const Tensor& y, float factor) override;
+  void do_copy(const Tensor& out, const Tensor& x) override;
+  void do_cast(const Tensor& out, const Tensor& x) override;
+  void do_fill_rows(const Tensor& out, const Tensor& row) override;
+  void do_conv2d(const Tensor& out, const Tensor& x, const Weight& weight,
+                 const ConvArgs& args) override;
+  void do_group_norm(const Tensor& out, const Tensor& x, const Tensor& weight, const Tensor& bias,
+                     const GroupNormArgs& args) override;
+
+ private:
+  // Grows the scratch when an operation runs that no plan announced.
+  void need_scratch(std::size_t bytes);
+  std::size_t product_scratch(std::int64_t rows, const Weight& weight) const;
+  std::size_t attention_scratch(const Tensor& out) const;
+  std::size_t group_norm_scratch(const Tensor& x) const;
+  // Runs a product of all its rows and columns, cut over the threads.
+  void multiply(const cpu::GemmArgs& args);
+  void conv1x1(const Tensor& out, const Tensor& x, const Weight& weight, const ConvArgs& args);
+
+  int threads_;
+  const cpu::Kernels& kernels_;
+  std::byte* scratch_ = nullptr;
+  std::size_t scratch_bytes_ = 0;
+};
+
+}  // namespace zimage

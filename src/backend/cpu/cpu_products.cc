@@ -1,0 +1,165 @@
+// linear, swiglu and 1x1 convolutions: how a product is cut over the threads.
+#include <algorithm>
+#include <string>
+
+#include "backend/cpu/cpu_backend.h"
+#include "backend/cpu/parallel.h"
+#include "base/error.h"
+
+namespace zimage {
+namespace {
+
+using cpu::GemmArgs;
+using cpu::Kernels;
+
+// Multiply-adds below which another thread costs more than it saves.
+constexpr std::size_t kGrain = 131072;
+
+std::size_t as_size(std::int64_t extent) {
+  return static_cast<std::size_t>(extent);
+}
+std::size_t ceil_div(std::size_t a, std::size_t b) {
+  return (a + b - 1) / b;
+}
+
+// How many pieces the tiles (rows) and the panels (columns) are cut into.
+struct Grid {
+  std::size_t row_parts = 1;
+  std::size_t panel_parts = 1;
+};
+
+// The cut whose largest piece costs least, in units of a tile times a panel. Beside these products
+// a piece copies its rows once and reads its panels from memory once, at about the costs below.
+Grid choose_grid(std::size_t tiles, std::size_t panels, std::size_t threads) {
+  constexpr double kTileCost = 0.6;
+  constexpr double kPanelCost = 0.7;
+  Grid best;
+  double best_cost = 0;
+  for (std::size_t rows = 1; rows <= std::min(threads, tiles); ++rows) {
+    const std::size_t columns = std::min(threads / rows, panels);
+    const auto t = static_cast<double>(ceil_div(tiles, rows));
+    const auto p = static_cast<double>(ceil_div(panels, columns));
+    const double cost = t * p + kTileCost * t + kPanelCost * p;
+    if (rows == 1 || cost < best_cost) {
+      best = {rows, columns};
+      best_cost = cost;
+    }
+  }
+  return best;
+}
+
+struct ProductPlan {
+  std::size_t tiles = 0;
+  std::size_t panels = 0;
+  Grid grid;
+  std::size_t piece_scratch = 0;  // bytes, the same for every piece
+
+  std::size_t pieces() const { return grid.row_parts * grid.panel_parts; }
+  std::size_t scratch() const { return pieces() * piece_scratch; }
+};
+
+GemmArgs piece_of(const GemmArgs& args, const ProductPlan& plan, std::size_t piece) {
+  const std::size_t row = piece / plan.grid.panel_parts;
+  const std::size_t column = piece % plan.grid.panel_parts;
+  GemmArgs result = args;
+  result.tile_begin = plan.tiles * row / plan.grid.row_parts;
+  result.tile_end = plan.tiles * (row + 1) / plan.grid.row_parts;
+  result.panel_begin = plan.panels * column / plan.grid.panel_parts;
+  result.panel_end = plan.panels * (column + 1) / plan.grid.panel_parts;
+  return result;
+}
+
+ProductPlan plan_product(const Kernels& kernels, const GemmArgs& args, int threads) {
+  ProductPlan plan;
+  if (args.rows == 0 || args.columns == 0) return plan;
+  plan.tiles = ceil_div(args.rows, kernels.tile_rows);
+  plan.panels = ceil_div(args.columns, args.gate_up ? kernels.lanes : 2 * kernels.lanes);
+  const std::size_t work = args.rows * args.columns * args.depth;
+  const std::size_t useful = std::clamp<std::size_t>(work / kGrain, 1, as_size(threads));
+  plan.grid = choose_grid(plan.tiles, plan.panels, useful);
+  for (std::size_t piece = 0; piece < plan.pieces(); ++piece) {
+    const std::size_t bytes = kernels.gemm_scratch(piece_of(args, plan, piece));
+    plan.piece_scratch = std::max(plan.piece_scratch, bytes);
+  }
+  plan.piece_scratch = ceil_div(plan.piece_scratch, Arena::kAlignment) * Arena::kAlignment;
+  return plan;
+}
+
+GemmArgs product_of(std::int64_t rows, const Weight& weight) {
+  GemmArgs args;
+  args.a_stride = as_size(weight.in);
+  args.rows = as_size(rows);
+  args.panels = weight.data;
+  args.format = cpu::panel_format_of(weight.dtype);
+  args.depth = as_size(weight.in);
+  args.gate_up = weight.layout == cpu::kGateUpPanels;
+  args.columns = as_size(weight.out) / (args.gate_up ? 2 : 1);
+  args.out_stride = args.columns;
+  return args;
+}
+
+void expect_layout(const Weight& weight, std::uint8_t layout, const char* op) {
+  if (weight.layout == layout) return;
+  throw Error(ErrorCode::InvalidArgument,
+              std::string(op) + ": weight was not loaded by this backend for this operation");
+}
+
+}  // namespace
+
+std::size_t CpuBackend::product_scratch(std::int64_t rows, const Weight& weight) const {
+  return plan_product(kernels_, product_of(rows, weight), threads_).scratch();
+}
+
+void CpuBackend::multiply(const cpu::GemmArgs& args) {
+  const ProductPlan plan = plan_product(kernels_, args, threads_);
+  need_scratch(plan.scratch());
+  cpu::parallel_for(threads_, plan.pieces(), [&](std::size_t piece, std::size_t /*thread*/) {
+    GemmArgs part = piece_of(args, plan, piece);
+    part.scratch = reinterpret_cast<float*>(scratch_ + piece * plan.piece_scratch);
+    kernels_.gemm(part);
+  });
+}
+
+void CpuBackend::do_linear(const Tensor& out, const Tensor& x, const Weight& weight,
+                           const LinearArgs& args) {
+  expect_layout(weight, cpu::kPanels, "linear");
+  GemmArgs product = product_of(x.dim(0), weight);
+  product.a = x.as<float>();
+  product.out = out.as<float>();
+  product.bias = args.bias.empty() ? nullptr : args.bias.as<float>();
+  product.silu = args.activation == Activation::Silu;
+  product.accumulate = args.accumulate;
+  multiply(product);
+}
+
+void CpuBackend::do_swiglu(const Tensor& out, const Tensor& x, const Weight& gate_up) {
+  expect_layout(gate_up, cpu::kGateUpPanels, "swiglu");
+  GemmArgs product = product_of(x.dim(0), gate_up);
+  product.a = x.as<float>();
+  product.out = out.as<float>();
+  multiply(product);
+}
+
+void CpuBackend::conv1x1(const Tensor& out, const Tensor& x, const Weight& weight,
+                         const ConvArgs& args) {
+  expect_layout(weight, cpu::kPanels, "conv2d");
+  GemmArgs product = product_of(x.dim(0) * x.dim(1), weight);
+  product.a = x.as<float>();
+  product.out = out.as<float>();
+  product.bias = args.bias.empty() ? nullptr : args.bias.as<float>();
+  product.accumulate = args.accumulate;
+  if (!args.upsample_2x) return multiply(product);
+  // Each row of x goes to every second pixel of two rows of out, once for even and once for odd
+  // pixels.
+  product.rows = as_size(x.dim(1));
+  product.out_stride = 2 * product.columns;
+  for (std::size_t row = 0; row < as_size(out.dim(0)); ++row) {
+    product.a = x.as<float>() + row / 2 * product.rows * product.depth;
+    for (std::size_t odd = 0; odd < 2; ++odd) {
+      product.out = out.as<float>() + (row * as_size(out.dim(1)) + odd) * product.columns;
+      multiply(product);
+    }
+  }
+}
+
+}  // namespace zimage

@@ -1,0 +1,73 @@
+// The choice of kernels by what the processor reports.
+#include "backend/cpu/isa.h"
+
+#include <algorithm>
+#include <string>
+
+#include "base/error.h"
+
+namespace zimage::cpu {
+namespace {
+
+bool has(Isa isa) {
+  switch (isa) {
+#if defined(__x86_64__)
+    case Isa::Avx512:
+      return __builtin_cpu_supports("avx512f") != 0 && __builtin_cpu_supports("avx512bw") != 0 &&
+             __builtin_cpu_supports("avx512dq") != 0 && __builtin_cpu_supports("avx512vl") != 0;
+    // Every processor with AVX2 and FMA converts half floats too.
+    case Isa::Avx2:
+      return __builtin_cpu_supports("avx2") != 0 && __builtin_cpu_supports("fma") != 0;
+#else
+    case Isa::Avx512:
+    case Isa::Avx2: return false;
+#endif
+    case Isa::Best:
+    case Isa::Portable: return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+std::string_view name_of(Isa isa) {
+  switch (isa) {
+    case Isa::Best: return "best";
+    case Isa::Avx512: return "avx512";
+    case Isa::Avx2: return "avx2";
+    case Isa::Portable: return "portable";
+  }
+  return "?";
+}
+
+Isa isa_from_name(std::string_view name) {
+  for (const Isa isa : {Isa::Best, Isa::Avx512, Isa::Avx2, Isa::Portable}) {
+    if (name == name_of(isa)) return isa;
+  }
+  throw Error(ErrorCode::InvalidArgument, "CPU kernel is \"" + std::string(name) +
+                                              "\", expected best, avx512, avx2 or portable");
+}
+
+std::vector<Isa> available_isas() {
+  std::vector<Isa> isas;
+  for (const Isa isa : {Isa::Avx512, Isa::Avx2, Isa::Portable}) {
+    if (has(isa)) isas.push_back(isa);
+  }
+  return isas;
+}
+
+const Kernels& kernels_of(Isa isa) {
+  if (isa == Isa::Best) isa = available_isas().front();
+  if (!has(isa)) {
+    throw Error(ErrorCode::Unsupported,
+                "CPU kernel \"" + std::string(name_of(isa)) +
+                    "\" needs instructions that this processor does not have");
+  }
+#if defined(__x86_64__)
+  if (isa == Isa::Avx512) return avx512_kernels();
+  if (isa == Isa::Avx2) return avx2_kernels();
+#endif
+  return portable_kernels();
+}
+
+}  // namespace zimage::cpu

@@ -1,0 +1,196 @@
+// Requests on Z-Image-Tiny: defaults, limits, plans, cancellation, damaged weights.
+#include "pipeline/pipeline.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <fstream>
+#include <iterator>
+#include <nlohmann/json.hpp>
+
+#include "error_of.h"
+#include "temp_folder.h"
+
+namespace zimage {
+namespace {
+
+using testing::HasSubstr;
+
+const std::filesystem::path kModel = ZIMAGE_SOURCE_DIR "/models/zimage-tiny";
+
+Request small(std::int64_t width, std::int64_t height) {
+  return {.prompt = "a red apple", .width = width, .height = height, .steps = 1, .seed = 7};
+}
+
+TEST(Pipeline, TakesDefaultsFromTheModel) {
+  const Pipeline pipeline({.model = kModel});
+  const Request request = pipeline.complete({.prompt = "x"});
+  EXPECT_EQ(request.width, 256);
+  EXPECT_EQ(request.height, 256);
+  EXPECT_EQ(request.steps, 8);
+}
+
+// Once as it is, once with rows and captions that need pads, twice on one pipeline as it grows and
+// shrinks.
+TEST(Pipeline, UsesExactlyTheActivationsItPlanned) {
+  Pipeline pipeline({.model = kModel});
+  for (const Request& request : {small(64, 64), small(112, 80), small(48, 176), small(64, 64)}) {
+    const Plan plan = pipeline.plan(request);
+    std::size_t planned = 0;
+    for (const StagePlan& stage : plan.stages) planned = std::max(planned, stage.activations);
+    EXPECT_EQ(pipeline.generate(request).activations_used, planned);
+    EXPECT_GE(plan.total,
+              planned + plan.stages[0].weights + plan.stages[1].weights + plan.stages[2].weights);
+  }
+}
+
+TEST(Pipeline, DrawsTheNextMultipleOf16AndCrops) {
+  Pipeline pipeline({.model = kModel});
+  const Result odd = pipeline.generate(small(50, 33));
+  EXPECT_EQ(odd.image.width, 50);
+  EXPECT_EQ(odd.image.height, 33);
+  EXPECT_EQ(odd.drawn_width, 64);
+  EXPECT_EQ(odd.drawn_height, 48);
+  const Image whole = pipeline.generate(small(64, 48)).image;
+  EXPECT_EQ(odd.image.rgb, crop(whole, 50, 33).rgb);
+}
+
+TEST(Pipeline, GivesTheSamePixelsForTheSameRequest) {
+  Pipeline two({.model = kModel, .threads = 2});
+  Pipeline one({.model = kModel, .threads = 1});
+  const Result first = two.generate(small(80, 64));
+  EXPECT_EQ(two.generate(small(80, 64)).image.rgb, first.image.rgb);
+  EXPECT_EQ(one.generate(small(80, 64)).image.rgb, first.image.rgb);
+  Request other = small(80, 64);
+  other.seed = 8;
+  EXPECT_NE(two.generate(other).image.rgb, first.image.rgb);
+  other = small(80, 64);
+  other.rng = RngKind::Cuda;
+  EXPECT_NE(two.generate(other).image.rgb, first.image.rgb);
+}
+
+TEST(Pipeline, DrawsAnEmptyPrompt) {
+  Pipeline pipeline({.model = kModel});
+  Request request = small(32, 32);
+  request.prompt = "";
+  EXPECT_EQ(pipeline.generate(request).image.width, 32);
+}
+
+TEST(Pipeline, CutsPromptsAt512TokensAndSaysHowManyItDropped) {
+  Pipeline pipeline({.model = kModel});
+  Request request = small(32, 32);
+  for (int i = 0; i < 600; ++i) request.prompt += " 7";
+  const Result result = pipeline.generate(request);
+  EXPECT_EQ(result.tokens, 512);
+  EXPECT_GT(result.tokens_dropped, 500);
+}
+
+TEST(Pipeline, RefusesRequestsWithoutMeaning) {
+  Pipeline pipeline({.model = kModel});
+  const auto refuses = [&](const Request& request, ErrorCode code, const char* words) {
+    const Error error = error_of([&] { pipeline.generate(request); });
+    EXPECT_EQ(error.code(), code) << error.what();
+    EXPECT_THAT(error.what(), HasSubstr(words));
+  };
+  refuses(small(0, 64), ErrorCode::InvalidArgument, "width is 0, expected 1 to");
+  refuses(small(64, -16), ErrorCode::InvalidArgument, "height is -16, expected 1 to");
+  refuses(small(std::int64_t{1} << 62, 64), ErrorCode::InvalidArgument,
+          "width is 4611686018427387904");
+  refuses(small(8224, 64), ErrorCode::InvalidArgument, "takes 514 positions, the model has 512");
+  Request steps = small(64, 64);
+  steps.steps = 0;
+  refuses(steps, ErrorCode::InvalidArgument, "steps is 0, expected 1 to");
+  Request prompt = small(64, 64);
+  prompt.prompt = "ab\xff";
+  refuses(prompt, ErrorCode::InvalidArgument, "UTF-8");
+}
+
+// 8192x8192 takes 85 GB in the decoder; the refusal names the figure and comes before any work.
+TEST(Pipeline, RefusesWhatItsPlanSaysCannotFit) {
+  Pipeline pipeline({.model = kModel});
+  const Plan plan = pipeline.plan(small(8192, 8192));
+  if (plan.total <= plan.available) GTEST_SKIP() << "this machine has the memory";
+  bool began = false;
+  const Error error = error_of(
+      [&] { pipeline.generate(small(8192, 8192), [&](const Progress&) { began = true; }); });
+  EXPECT_EQ(error.code(), ErrorCode::OutOfMemory);
+  EXPECT_THAT(error.what(), HasSubstr("GiB"));
+  EXPECT_FALSE(began);
+}
+
+TEST(Pipeline, ReportsEveryStepAndStopsWithinOne) {
+  Pipeline pipeline({.model = kModel});
+  Request request = small(64, 64);
+  request.steps = 3;
+  std::vector<std::int64_t> steps;
+  pipeline.generate(request, [&](const Progress& progress) {
+    if (progress.stage == Stage::Denoise) steps.push_back(progress.step);
+    EXPECT_EQ(progress.steps, progress.stage == Stage::Denoise ? 3 : 1);
+  });
+  EXPECT_THAT(steps, testing::ElementsAre(0, 1, 2, 3));
+
+  std::stop_source stop;
+  std::int64_t last = 0;
+  const Error error = error_of([&] {
+    pipeline.generate(
+        request,
+        [&](const Progress& progress) {
+          last = progress.step;
+          if (progress.stage == Stage::Denoise && progress.step == 1) stop.request_stop();
+        },
+        stop.get_token());
+  });
+  EXPECT_EQ(error.code(), ErrorCode::Cancelled);
+  EXPECT_EQ(last, 1);
+  // A cancelled pipeline draws the next request as if nothing had been.
+  EXPECT_EQ(pipeline.generate(request).image.width, 64);
+}
+
+TEST(Pipeline, NamesDevicesThatItDoesNotKnow) {
+  const Error error = error_of([] { Pipeline({.model = kModel, .device = "tpu"}); });
+  EXPECT_EQ(error.code(), ErrorCode::InvalidArgument);
+  EXPECT_THAT(error.what(), HasSubstr("expected auto, cpu"));
+}
+
+// A copy of the model in which the first number of one tensor is replaced.
+class DamagedModel {
+ public:
+  DamagedModel(const char* part, const char* file, const std::string& tensor, std::uint16_t bits) {
+    std::filesystem::copy(kModel, folder_.path(), std::filesystem::copy_options::recursive);
+    const std::filesystem::path path = folder_.path() / part / file;
+    std::fstream stream(path, std::ios::in | std::ios::out | std::ios::binary);
+    std::uint64_t size = 0;
+    stream.read(reinterpret_cast<char*>(&size), sizeof size);
+    std::string header(size, ' ');
+    stream.read(header.data(), static_cast<std::streamsize>(size));
+    const auto offset =
+        nlohmann::json::parse(header).at(tensor).at("data_offsets").at(0).get<std::uint64_t>();
+    stream.seekp(static_cast<std::streamoff>(sizeof size + size + offset));
+    stream.write(reinterpret_cast<const char*>(&bits), sizeof bits);
+  }
+  const std::filesystem::path& path() const { return folder_.path(); }
+
+ private:
+  TempFolder folder_;
+};
+
+TEST(Pipeline, NamesTheStageWhereNanOrInfinityAppears) {
+  constexpr std::uint16_t kNan = 0x7fc0;
+  constexpr std::uint16_t kInfinity = 0x7f80;
+  const auto refuses = [](const DamagedModel& model, const char* stage) {
+    Pipeline pipeline({.model = model.path()});
+    const Error error = error_of([&] { pipeline.generate(small(32, 32)); });
+    EXPECT_EQ(error.code(), ErrorCode::Numerics);
+    EXPECT_THAT(error.what(), HasSubstr(stage));
+  };
+  refuses({"text_encoder", "model.safetensors", "layers.0.input_layernorm.weight", kNan},
+          "text encoder");
+  refuses({"transformer", "diffusion_pytorch_model-00001-of-00003.safetensors",
+           "all_x_embedder.2-1.bias", kInfinity},
+          "denoise");
+  refuses({"vae", "diffusion_pytorch_model.safetensors", "decoder.conv_out.bias", kNan}, "decode");
+}
+
+}  // namespace
+}  // namespace zimage

@@ -9,6 +9,7 @@
 #include <cstring>
 
 #include "backend/cpu/parallel.h"
+#include "backend/cpu/peak.h"
 #include "base/error.h"
 
 namespace zimage {
@@ -77,6 +78,10 @@ std::size_t CpuBackend::scratch_bytes(ScratchOp op, const Tensor& out, const Ten
 
 void CpuBackend::reserve_scratch(std::size_t bytes) {
   need_scratch(bytes);
+}
+
+Rates CpuBackend::measure_rates() {
+  return cpu::measure_peaks(kernels_, threads_);
 }
 
 void CpuBackend::need_scratch(std::size_t bytes) {

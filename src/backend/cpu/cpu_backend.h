@@ -47,6 +47,7 @@ class CpuBackend final : public ReferenceBackend {
   std::size_t scratch_bytes(ScratchOp op, const Tensor& out, const Tensor& x,
                             const Weight& weight) const override;
   void reserve_scratch(std::size_t bytes) override;
+  Rates measure_rates() override;
 
  protected:
   void* do_allocate(std::size_t bytes) override;

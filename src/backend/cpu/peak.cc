@@ -18,23 +18,6 @@ double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-double measure_fma(const Kernels& kernels, int threads) {
-  constexpr int kBursts = 20;
-  constexpr std::size_t kSteps = 100000;  // about a millisecond
-  std::vector<float> sinks(static_cast<std::size_t>(threads));
-  double flops = 0;
-  double best = 0;
-  for (int burst = 0; burst < kBursts; ++burst) {
-    const Clock::time_point start = Clock::now();
-    parallel_for(threads, sinks.size(), [&](std::size_t job, std::size_t /*thread*/) {
-      const double done = kernels.fma_burst(kSteps, &sinks[job]);
-      if (job == 0) flops = done;
-    });
-    best = std::max(best, flops * threads / seconds_since(start));
-  }
-  return best;
-}
-
 double measure_read(const Kernels& kernels, int threads) {
   constexpr int kPasses = 4;
   constexpr std::size_t kFloats = std::size_t{64} << 18;  // 64 MiB
@@ -57,8 +40,24 @@ double measure_read(const Kernels& kernels, int threads) {
 
 }  // namespace
 
-Peaks measure_peaks(const Kernels& kernels, int threads) {
-  return {.fma_flops = measure_fma(kernels, threads), .read_bytes = measure_read(kernels, threads)};
+double measure_fma(const Kernels& kernels, int threads, int bursts) {
+  constexpr std::size_t kSteps = 100000;  // about a millisecond
+  std::vector<float> sinks(static_cast<std::size_t>(threads));
+  double flops = 0;
+  double best = 0;
+  for (int burst = 0; burst < bursts; ++burst) {
+    const Clock::time_point start = Clock::now();
+    parallel_for(threads, sinks.size(), [&](std::size_t job, std::size_t /*thread*/) {
+      const double done = kernels.fma_burst(kSteps, &sinks[job]);
+      if (job == 0) flops = done;
+    });
+    best = std::max(best, flops * threads / seconds_since(start));
+  }
+  return best;
+}
+
+Rates measure_peaks(const Kernels& kernels, int threads) {
+  return {.flops = measure_fma(kernels, threads, 40), .bandwidth = measure_read(kernels, threads)};
 }
 
 }  // namespace zimage::cpu

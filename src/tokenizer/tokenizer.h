@@ -13,8 +13,8 @@ namespace zimage {
 // Immutable after construction; safe to use from several threads.
 class Tokenizer {
  public:
-  // Reads a tokenizer.json: NFC normaliser, Split + ByteLevel pre-tokeniser, BPE merges, added tokens.
-  // Throws NotFound, InvalidFile, or Unsupported for a component that is none of these.
+  // Reads a tokenizer.json: NFC normaliser, Split + ByteLevel pre-tokeniser, BPE merges, added
+  // tokens. Throws NotFound, InvalidFile, or Unsupported for a component that is none of these.
   static Tokenizer open(const std::filesystem::path& file);
   // The same from the file's text; `name` stands for it in messages.
   static Tokenizer parse(std::string_view json, const std::string& name);
@@ -23,8 +23,8 @@ class Tokenizer {
   Tokenizer& operator=(Tokenizer&&) noexcept;
   ~Tokenizer();
 
-  // Added tokens in the text become their ids; no template. Throws InvalidArgument when the text is not
-  // UTF-8, naming the byte's offset.
+  // Added tokens in the text become their ids; no template. Throws InvalidArgument when the text is
+  // not UTF-8, naming the byte's offset.
   std::vector<std::int32_t> encode(std::string_view text) const;
   // Ids of all tokens: 0 to size() - 1.
   std::int32_t size() const;

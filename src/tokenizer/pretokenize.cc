@@ -19,9 +19,10 @@ namespace zimage {
 namespace {
 
 constexpr std::size_t kMaxExpressionBytes = 16384;
-// Steps of one search: ten thousand times what the Qwen expression takes, and a fraction of a
-// second.
-constexpr std::uint32_t kMatchLimit = 1000000;
+// Steps that one search may take: enough for an expression that looks at each byte a few times, not
+// for one whose steps grow faster than the text.
+constexpr std::size_t kMatchSteps = 100000;
+constexpr std::size_t kMatchStepsPerByte = 8;
 constexpr std::size_t kMaxMatchLimit = 0xffffffff;
 constexpr std::uint32_t kHeapLimitKib = 65536;
 constexpr std::size_t kJitStackStart = 32768;
@@ -89,7 +90,7 @@ class Searcher {
 
   // False when there is no match at or after `from`; else sets `begin` and `end`.
   bool find(std::size_t from) {
-    const int found = pcre2_match(code_, reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(),
+    const int found = pcre2_match(code_, reinterpret_cast<PCRE2_SPTR>(text_.data()), text_.size(),
                                   from, PCRE2_NO_UTF_CHECK, data_.get(), context_.get());
     if (found == PCRE2_ERROR_NOMATCH) return false;
     if (found < 0) {

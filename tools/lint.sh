@@ -13,6 +13,7 @@ tools=$root/build/lint
 build=$root/build/release
 tidy=yes
 format='--dry-run -Werror'
+status=0
 while [ $# -gt 0 ]; do
   case "$1" in
     --format-only) tidy= ;;
@@ -35,8 +36,8 @@ fi
 
 # shellcheck disable=SC2086
 git ls-files --cached --others --exclude-standard '*.cc' '*.h' '*.cu' '*.cuh' |
-  xargs "$tools/bin/clang-format" $format
-[ -n "$tidy" ] || exit 0
+  xargs "$tools/bin/clang-format" $format || status=1
+[ -n "$tidy" ] || exit "$status"
 
 if [ ! -f "$build/compile_commands.json" ]; then tools/build.sh zimage; fi
 # The slowest first, so that no core waits at the end. Tests are not linted: GoogleTest's macros are
@@ -48,4 +49,5 @@ git ls-files --cached --others --exclude-standard 'src/*.cc' 'examples/*.cc' |
     if ! found=$("$0/bin/clang-tidy" --quiet -p "$1" "$2" 2>&1); then
       printf "%s\n" "$found" | grep -v "warnings generated\|^Suppressed\|^Use -header-filter"
       exit 1
-    fi' "$tools" "$build"
+    fi' "$tools" "$build" || status=1
+exit "$status"

@@ -1,0 +1,317 @@
+// The device, its memory and recordings; weights from host memory into slabs.
+#include "backend/cuda/cuda_device.h"
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <cstdlib>
+#include <utility>
+
+#include "backend/cuda/check_cuda.h"
+#include "backend/cuda/kernels/kernels.h"
+#include "base/error.h"
+#include "base/log.h"
+
+namespace zimage {
+
+int cuda_device_count() {
+  int count = 0;
+  if (cudaGetDeviceCount(&count) == cudaSuccess) return count;
+  static_cast<void>(cudaGetLastError());
+  return 0;
+}
+
+std::unique_ptr<Backend> make_cuda_backend(int device, const CudaOptions& options) {
+  return std::make_unique<cuda::CudaBackend>(device, options);
+}
+
+namespace cuda {
+namespace {
+
+// A captured graph, ready to launch.
+class GraphRecording final : public Recording {
+ public:
+  GraphRecording(int device, cudaStream_t stream, cudaGraph_t graph) : device_(device), stream_(stream) {
+    check_cuda(cudaGraphInstantiate(&graph_, graph, 0));
+  }
+  ~GraphRecording() override { static_cast<void>(cudaGraphExecDestroy(graph_)); }
+
+  void replay() override {
+    check_cuda(cudaSetDevice(device_));
+    check_cuda(cudaGraphLaunch(graph_, stream_));
+  }
+
+ private:
+  int device_;
+  cudaStream_t stream_;
+  cudaGraphExec_t graph_ = nullptr;
+};
+
+// The file of measured choices for this card and library.
+std::filesystem::path cache_file(const std::filesystem::path& folder, std::string card) {
+  std::filesystem::path base = folder;
+  const auto from = [&](const char* variable, const char* below) {
+    const char* value = std::getenv(variable);  // NOLINT(concurrency-mt-unsafe): read before any thread starts
+    if (base.empty() && value != nullptr && *value != '\0') base = std::filesystem::path(value) / below;
+  };
+  from("XDG_CACHE_HOME", "zimage");
+  from("HOME", ".cache/zimage");
+  if (base.empty()) return {};
+  for (char& c : card) c = std::isalnum(static_cast<unsigned char>(c)) != 0 ? c : '-';
+  return base / ("products-" + card + "-" + std::to_string(cublasLtGetVersion()) + ".txt");
+}
+
+// The least time of some runs of what `enqueue` puts on the stream.
+double least_seconds(cudaStream_t stream, const std::function<void()>& enqueue) {
+  std::array<cudaEvent_t, 11> events{};
+  for (cudaEvent_t& event : events) check_cuda(cudaEventCreate(&event));
+  enqueue();
+  for (std::size_t i = 0; i < events.size(); ++i) {
+    if (i > 0) enqueue();
+    check_cuda(cudaEventRecord(events[i], stream));
+  }
+  check_cuda(cudaStreamSynchronize(stream));
+  float least = 0;
+  for (std::size_t i = 1; i < events.size(); ++i) {
+    float elapsed = 0;
+    check_cuda(cudaEventElapsedTime(&elapsed, events[i - 1], events[i]));
+    least = i == 1 ? elapsed : std::min(least, elapsed);
+  }
+  for (const cudaEvent_t event : events) static_cast<void>(cudaEventDestroy(event));
+  return static_cast<double>(least) / 1e3;
+}
+
+std::string gibibytes(std::size_t bytes) {
+  const std::size_t tenths = (bytes * 10 + (std::size_t{1} << 29)) >> 30;
+  return std::to_string(tenths / 10) + "." + std::to_string(tenths % 10) + " GiB";
+}
+
+}  // namespace
+
+CudaBackend::CudaBackend(int device, const CudaOptions& options) : device_(device), options_(options) {
+  int count = 0;
+  check_cuda(cudaGetDeviceCount(&count));
+  if (device < 0 || device >= count) {
+    throw Error(ErrorCode::InvalidArgument, "cuda: device " + std::to_string(device) + " does not exist; this process sees " +
+                                                std::to_string(count));
+  }
+  if (options.activations != DType::BF16 && options.activations != DType::F32) {
+    throw Error(ErrorCode::InvalidArgument,
+                "cuda: activations are " + std::string(name_of(options.activations)) + ", expected bf16 or f32");
+  }
+  cudaDeviceProp properties{};
+  check_cuda(cudaGetDeviceProperties(&properties, device));
+  const std::string name = properties.name;
+  const std::string architecture = std::to_string(properties.major) + "." + std::to_string(properties.minor);
+  if (properties.major < 8) {
+    throw Error(ErrorCode::Unsupported,
+                "cuda: " + name + " has compute capability " + architecture + ", expected 8.0 or newer");
+  }
+  hopper_ = options.hopper_kernels && properties.major == 9 && options.activations == DType::BF16;
+  description_ = "cuda: " + name + ", " + gibibytes(properties.totalGlobalMem) + ", compute capability " + architecture +
+                 ", " + std::string(name_of(options.activations));
+  check_cuda(cudaSetDevice(device));
+  check_cuda(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking));
+  processors_ = properties.multiProcessorCount;
+  check_cuda(cudaMalloc(reinterpret_cast<void**>(&counters_), kernels::kAttentionCounters * sizeof(unsigned)));
+  check_cuda(cudaMemsetAsync(counters_, 0, kernels::kAttentionCounters * sizeof(unsigned), stream_));
+  uploader_ = std::make_unique<Uploader>(stream_);
+  matmul_ = std::make_unique<Matmul>(
+      MatmulOptions{.cache = cache_file(options.cache, name), .hopper = hopper_, .tune = options.tune});
+}
+
+CudaBackend::~CudaBackend() {
+  static_cast<void>(cudaSetDevice(device_));
+  static_cast<void>(cudaStreamSynchronize(stream_));
+  uploader_.reset();
+  matmul_.reset();
+  static_cast<void>(cudaFree(scratch_));
+  static_cast<void>(cudaFree(counters_));
+  static_cast<void>(cudaStreamDestroy(stream_));
+}
+
+cudaStream_t CudaBackend::queue() const {
+  check_cuda(cudaSetDevice(device_));
+  return stream_;
+}
+
+std::size_t CudaBackend::available_memory() const {
+  static_cast<void>(queue());
+  std::size_t free = 0;
+  std::size_t total = 0;
+  check_cuda(cudaMemGetInfo(&free, &total));
+  return free;
+}
+
+void CudaBackend::synchronize() { check_cuda(cudaStreamSynchronize(queue())); }
+
+void* CudaBackend::do_allocate(std::size_t bytes) {
+  static_cast<void>(queue());
+  void* data = nullptr;
+  const cudaError_t status = cudaMalloc(&data, std::max<std::size_t>(bytes, 1));
+  if (status == cudaErrorMemoryAllocation) {
+    static_cast<void>(cudaGetLastError());  // not a fault of the device
+    std::size_t free = 0;
+    std::size_t total = 0;
+    check_cuda(cudaMemGetInfo(&free, &total));
+    throw Error(ErrorCode::OutOfMemory, "cuda: " + gibibytes(bytes) + " asked for, " + gibibytes(free) + " of " +
+                                            gibibytes(total) + " are free on device " + std::to_string(device_));
+  }
+  check_cuda(status);
+  return data;
+}
+
+void CudaBackend::do_free(void* data, std::size_t /*bytes*/) noexcept {
+  static_cast<void>(cudaSetDevice(device_));
+  const cudaError_t status = cudaFree(data);
+  if (status != cudaSuccess) log(LogLevel::Warning, cudaGetErrorString(status));
+}
+
+void CudaBackend::do_upload(const Tensor& out, const void* source) {
+  static_cast<void>(queue());
+  uploader_->copy(out.data, source, out.bytes());
+}
+
+void CudaBackend::do_download(void* target, const Tensor& x) {
+  check_cuda(cudaMemcpyAsync(target, x.data, x.bytes(), cudaMemcpyDeviceToHost, queue()));
+  check_cuda(cudaStreamSynchronize(stream_));
+}
+
+void CudaBackend::do_copy(const Tensor& out, const Tensor& x) {
+  check_cuda(cudaMemcpyAsync(out.data, x.data, x.bytes(), cudaMemcpyDeviceToDevice, queue()));
+}
+
+Rates CudaBackend::measure_rates() {
+  constexpr std::int64_t kSide = 8192;
+  const DType dtype = options_.activations;
+  const Tensor shape{nullptr, dtype, {kSide, kSide}};
+  const Buffer a = allocate(shape.bytes());
+  const Buffer b = allocate(shape.bytes());
+  const Buffer c = allocate(shape.bytes());
+  kernels::fill_noise({a.data(), dtype, shape.shape}, queue());
+  kernels::fill_noise({b.data(), dtype, shape.shape}, stream_);
+  const MatmulShape product{.rows = kSide, .columns = kSide, .depth = kSide, .x_stride = kSide, .w_stride = kSide,
+                            .out_stride = kSide, .in = dtype, .out = dtype};
+  const double multiplied = least_seconds(stream_, [&] { matmul_->run(product, a.data(), b.data(), c.data(), 1.0F, stream_); });
+  const double copied = least_seconds(stream_, [&] {
+    check_cuda(cudaMemcpyAsync(c.data(), a.data(), shape.bytes(), cudaMemcpyDeviceToDevice, stream_));
+    check_cuda(cudaMemcpyAsync(a.data(), b.data(), shape.bytes(), cudaMemcpyDeviceToDevice, stream_));
+  });
+  return {.flops = 2.0 * kSide * kSide * kSide / multiplied,
+          .bandwidth = 4.0 * static_cast<double>(shape.bytes()) / copied};
+}
+
+void CudaBackend::reserve_scratch(std::size_t bytes) {
+  if (bytes <= scratch_bytes_) return;
+  synchronize();
+  check_cuda(cudaFree(std::exchange(scratch_, nullptr)));
+  scratch_bytes_ = 0;
+  scratch_ = do_allocate(bytes);
+  scratch_bytes_ = bytes;
+}
+
+std::byte* CudaBackend::scratch(std::size_t bytes) {
+  if (bytes > scratch_bytes_) {
+    cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
+    check_cuda(cudaStreamIsCapturing(queue(), &status));
+    if (status != cudaStreamCaptureStatusNone) {
+      throw Error(ErrorCode::InvalidArgument, "cuda: a recording needs " + std::to_string(bytes) +
+                                                  " bytes of scratch, " + std::to_string(scratch_bytes_) +
+                                                  " are reserved");
+    }
+    reserve_scratch(bytes);
+  }
+  return static_cast<std::byte*>(scratch_);
+}
+
+std::unique_ptr<Recording> CudaBackend::record(std::function<void()> enqueue) {
+  // Relaxed: a matrix product seen for the first time is measured on another stream meanwhile.
+  check_cuda(cudaStreamBeginCapture(queue(), cudaStreamCaptureModeRelaxed));
+  cudaGraph_t graph = nullptr;
+  try {
+    enqueue();
+  } catch (...) {
+    static_cast<void>(cudaStreamEndCapture(stream_, &graph));
+    if (graph != nullptr) static_cast<void>(cudaGraphDestroy(graph));
+    throw;
+  }
+  check_cuda(cudaStreamEndCapture(stream_, &graph));
+  const auto destroy = [](cudaGraph_t g) { static_cast<void>(cudaGraphDestroy(g)); };
+  const std::unique_ptr<std::remove_pointer_t<cudaGraph_t>, decltype(destroy)> owner(graph, destroy);
+  return std::make_unique<GraphRecording>(device_, stream_, graph);
+}
+
+void CudaBackend::upload_rows(const Tensor& source,
+                              const std::function<void(const Tensor&, std::int64_t)>& place) {
+  static_cast<void>(queue());
+  const std::int64_t rows = source.dim(0);
+  if (source.elements() == 0) return;
+  const std::size_t row_bytes = source.bytes() / static_cast<std::size_t>(rows);
+  if (row_bytes > Uploader::kSlotBytes) {
+    throw Error(ErrorCode::Unsupported, "cuda: a weight's row of " + std::to_string(row_bytes) + " bytes exceeds " +
+                                            std::to_string(Uploader::kSlotBytes));
+  }
+  const auto step = static_cast<std::int64_t>(Uploader::kSlotBytes / row_bytes);
+  for (std::int64_t first = 0; first < rows; first += step) {
+    Tensor piece = source.rows(first, std::min(rows, first + step));
+    uploader_->stage(piece.data, piece.bytes(), [&](void* device) {
+      piece.data = device;
+      place(piece, first);
+    });
+  }
+}
+
+Weight CudaBackend::do_load_matrix(Arena& slab, std::span<const Tensor> parts, MatrixRole role) {
+  const std::int64_t in = parts[0].dim(1);
+  std::int64_t out = 0;
+  for (const Tensor& part : parts) out += part.dim(0);
+  const Tensor matrix = slab.make(options_.activations, {out, in});
+  if (!slab.measuring()) {
+    std::int64_t begin = 0;
+    int index = 0;
+    for (const Tensor& part : parts) {
+      const bool interleave = role == MatrixRole::GateUp;
+      if (!interleave && part.dtype == matrix.dtype) {
+        static_cast<void>(queue());
+        uploader_->copy(matrix.rows(begin, begin + part.dim(0)).data, part.data, part.bytes());
+      } else {
+        upload_rows(part, [&](const Tensor& piece, std::int64_t first) {
+          kernels::place_rows(matrix, piece,
+                     interleave ? kernels::RowPlacement{first, index, part.dim(0)} : kernels::RowPlacement{begin + first, -1, 0}, stream_);
+        });
+      }
+      begin += part.dim(0);
+      ++index;
+    }
+  }
+  return {.data = matrix.data, .out = out, .in = in, .dtype = matrix.dtype};
+}
+
+Weight CudaBackend::do_load_kernel(Arena& slab, const Tensor& kernel) {
+  const std::int64_t side = kernel.dim(2);
+  const Tensor target = slab.make(options_.activations, {kernel.dim(0), side, side, kernel.dim(1)});
+  if (!slab.measuring()) {
+    upload_rows(kernel, [&](const Tensor& piece, std::int64_t first) {
+      kernels::place_kernel(target.rows(first, first + piece.dim(0)), piece, stream_);
+    });
+  }
+  return {.data = target.data, .out = kernel.dim(0), .in = kernel.dim(1), .kernel = side, .dtype = target.dtype};
+}
+
+Tensor CudaBackend::do_load_vector(Arena& slab, std::span<const Tensor> parts) {
+  std::int64_t n = 0;
+  for (const Tensor& part : parts) n += part.elements();
+  const Tensor vector = slab.make(DType::F32, {n});
+  if (slab.measuring()) return vector;
+  std::int64_t begin = 0;
+  for (const Tensor& part : parts) {
+    upload_rows(part.reshaped({part.elements()}), [&](const Tensor& piece, std::int64_t first) {
+      kernels::convert(vector.slice(begin + first, begin + first + piece.elements()), piece, stream_);
+    });
+    begin += part.elements();
+  }
+  return vector;
+}
+
+}  // namespace cuda
+}  // namespace zimage

@@ -1,0 +1,88 @@
+// One device as the backend uses it: its stream, its memory, its matrix products. The class behind
+// make_cuda_backend().
+#pragma once
+
+#include <cuda_runtime_api.h>
+
+#include <memory>
+#include <string>
+
+#include "backend/backend.h"
+#include "backend/cuda/cuda_backend.h"
+#include "backend/cuda/matmul.h"
+#include "backend/cuda/upload.h"
+
+namespace zimage::cuda {
+
+class CudaBackend final : public Backend {
+ public:
+  CudaBackend(int device, const CudaOptions& options);
+  ~CudaBackend() override;
+
+  std::string description() const override { return description_; }
+  DType activation_dtype() const override { return options_.activations; }
+  std::size_t available_memory() const override;
+  void synchronize() override;
+  std::size_t scratch_bytes(ScratchOp op, const Tensor& out, const Tensor& x, const Weight& weight) const override;
+  void reserve_scratch(std::size_t bytes) override;
+  // A product of 8192 x 8192 matrices, and copies between buffers of 128 MiB (bytes read and written).
+  Rates measure_rates() override;
+  std::unique_ptr<Recording> record(std::function<void()> enqueue) override;
+
+ private:
+  void* do_allocate(std::size_t bytes) override;
+  void do_free(void* data, std::size_t bytes) noexcept override;
+  void do_upload(const Tensor& out, const void* source) override;
+  void do_download(void* target, const Tensor& x) override;
+  void do_copy(const Tensor& out, const Tensor& x) override;
+  Weight do_load_matrix(Arena& slab, std::span<const Tensor> parts, MatrixRole role) override;
+  Weight do_load_kernel(Arena& slab, const Tensor& kernel) override;
+  Tensor do_load_vector(Arena& slab, std::span<const Tensor> parts) override;
+  void do_linear(const Tensor& out, const Tensor& x, const Weight& weight, const LinearArgs& args) override;
+  void do_swiglu(const Tensor& out, const Tensor& x, const Weight& gate_up) override;
+  void do_rms_norm(const Tensor& out, const Tensor& x, const Tensor& weight, const NormArgs& args) override;
+  void do_layer_norm(const Tensor& out, const Tensor& x, const NormArgs& args) override;
+  void do_add_gated_rms_norm(const Tensor& x, const Tensor& y, const Tensor& weight,
+                             const GatedNormArgs& args) override;
+  void do_qk_norm_rope(const Tensor& qkv, const Tensor& q_norm, const Tensor& k_norm, const RopeArgs& args) override;
+  void do_attention(const Tensor& out, const Tensor& qkv, const AttentionArgs& args) override;
+  void do_silu(const Tensor& x) override;
+  void do_add_scaled(const Tensor& x, const Tensor& y, float factor) override;
+  void do_cast(const Tensor& out, const Tensor& x) override;
+  void do_fill_rows(const Tensor& out, const Tensor& row) override;
+  void do_conv2d(const Tensor& out, const Tensor& x, const Weight& weight, const ConvArgs& args) override;
+  void do_group_norm(const Tensor& out, const Tensor& x, const Tensor& weight, const Tensor& bias,
+                     const GroupNormArgs& args) override;
+
+  // The stream, with this device made the calling thread's.
+  cudaStream_t queue() const;
+  // At least `bytes` of scratch, grown outside recordings where reserve_scratch() asked for less.
+  std::byte* scratch(std::size_t bytes);
+  // Host numbers in pieces of whole rows; `place` enqueues what becomes of rows [first, first + rows(piece)).
+  void upload_rows(const Tensor& source, const std::function<void(const Tensor& piece, std::int64_t first)>& place);
+  // x in the weights' type: itself, or converted into scratch at `target`.
+  Tensor as_operand(const Tensor& x, std::byte* target);
+  void multiply(const Tensor& out, const Tensor& x, const Weight& weight, bool accumulate);
+  // out = bias rows, or out += bias rows; returns whether a product is now to be added to out.
+  bool begin_sums(const Tensor& out, const Tensor& bias, bool accumulate);
+  bool fused_swiglu(const Tensor& out, const Tensor& x) const;
+  bool fused_linear(const Tensor& out, const Tensor& x) const;
+  void attention_in_chunks(const Tensor& out, const Tensor& qkv, const AttentionArgs& args);
+  bool direct_conv(const Tensor& out, const Tensor& x) const;
+  void conv_upsampling(const Tensor& out, const Tensor& x, const Weight& weight, const ConvArgs& args);
+  void conv_by_patches(const Tensor& out, const Tensor& x, const Weight& weight, const ConvArgs& args);
+
+  int device_;
+  CudaOptions options_;
+  bool hopper_ = false;
+  int processors_ = 0;
+  std::string description_;
+  cudaStream_t stream_ = nullptr;
+  std::unique_ptr<Matmul> matmul_;
+  std::unique_ptr<Uploader> uploader_;
+  unsigned* counters_ = nullptr;  // of attention's parts; zero between launches
+  void* scratch_ = nullptr;
+  std::size_t scratch_bytes_ = 0;
+};
+
+}  // namespace zimage::cuda

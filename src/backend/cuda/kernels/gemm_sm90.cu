@@ -1,0 +1,442 @@
+// bf16 products on Hopper: out = x W^T for matrices and, tap by tap, for convolutions. Persistent blocks in
+// clusters of two: one warp feeds shared memory through the copy engine, two warpgroups multiply with wgmma
+// and hand their tiles back through it. The two blocks of a cluster read one operand in common, half each,
+// and multicast it.
+#include <algorithm>
+#include <array>
+
+#include "backend/cuda/check_cuda.h"
+#include "backend/cuda/kernels/hopper.cuh"
+#include "backend/cuda/kernels/kernels.h"
+#include "backend/cuda/kernels/vector_io.cuh"
+#include "backend/cuda/kernels/wgmma.cuh"
+#include "backend/cuda/tensor_map.h"
+
+namespace zimage::cuda::kernels {
+namespace {
+
+using namespace hopper;  // NOLINT(google-build-using-namespace): the kernel is written in these words
+
+constexpr int kDepth = 64;  // columns of a stage: one 128-byte row of the swizzle
+constexpr int kThreads = 384;
+constexpr int kConsumers = 2;     // warpgroups that multiply
+constexpr int kBoxWidth = 16;     // pixels of a convolution's tile
+constexpr int kChunkBytes = 64 * 128;  // [64 rows, 64 columns] on the way out
+
+// Rows of a tile are 128 * kRowBlocks: each warpgroup takes kRowBlocks times 64.
+template <int kRowBlocks, int kColumns>
+struct Tile {
+  static constexpr int kRows = 128 * kRowBlocks;
+  static constexpr int kBytesX = kRows * 128;
+  static constexpr int kBytesW = kColumns * 128;
+  static constexpr int kBytes = kBytesX + kBytesW;
+  static constexpr int kOutBytes = kConsumers * 2 * kChunkBytes;
+  static constexpr int kStages = std::min(8, (227 * 1024 - 1024 - 256 - kOutBytes) / kBytes);
+  static constexpr int kShared = 1024 + kStages * kBytes + kOutBytes + 256;
+};
+
+struct Work {
+  int row_tiles;
+  int column_tiles;
+  int steps;          // stages of one tile
+  int steps_per_tap;  // of a convolution
+  int taps_across;    // kernel width
+  int tap_offset_y;   // what to add to a tap's row and column
+  int tap_offset_x;
+  int tiles_across;  // of the map
+  int width;         // of the map, and its rows
+  int height;
+  int columns;  // of out
+  int rows;
+  int pixel_stride;  // of out in numbers, and of its rows
+  std::int64_t row_stride;
+  const float* bias;
+  __nv_bfloat16* out;
+  bool silu;
+  bool accumulate;
+  bool direct;  // out's rows are not multiples of 16 bytes: write from registers
+};
+
+// What the two blocks of a cluster do: neighbours in rows share W, neighbours in columns share x.
+struct Item {
+  int row_tile;
+  int column_tile;
+  bool share_w;
+};
+
+constexpr int kGroup = 16;  // row pairs that walk over the columns together, for the L2's sake
+
+__device__ __forceinline__ int items_of(const Work& work) {
+  return work.row_tiles / 2 * work.column_tiles + work.row_tiles % 2 * ((work.column_tiles + 1) / 2);
+}
+
+__device__ __forceinline__ Item item_at(const Work& work, int index, int rank) {
+  const int pairs = work.row_tiles / 2;
+  const int paired = pairs * work.column_tiles;
+  if (index >= paired) return {work.row_tiles - 1, 2 * (index - paired) + rank, false};
+  const int group = index / (kGroup * work.column_tiles);
+  const int height = min(kGroup, pairs - group * kGroup);
+  const int within = index - group * kGroup * work.column_tiles;
+  return {2 * (group * kGroup + within % height) + rank, within / height, true};
+}
+
+template <bool kConv, int kRowBlocks, int kColumns>
+__device__ void produce(const CUtensorMap& x_map, const CUtensorMap& w_map, const Work& work, std::uint32_t tiles,
+                        std::uint32_t full, std::uint32_t empty) {
+  using T = Tile<kRowBlocks, kColumns>;
+  const int rank = static_cast<int>(cluster_rank());
+  int stage = 0;
+  std::uint32_t phase = 0;
+  for (int index = static_cast<int>(blockIdx.x) / 2; index < items_of(work); index += static_cast<int>(gridDim.x) / 2) {
+    const Item item = item_at(work, index, rank);
+    for (int step = 0; step < work.steps; ++step) {
+      wait(empty + 8 * stage, phase ^ 1);
+      const std::uint32_t barrier = full + 8 * stage;
+      const std::uint32_t x_tile = tiles + stage * T::kBytes;
+      const std::uint32_t w_tile = x_tile + T::kBytesX;
+      arrive_expecting(barrier, T::kBytes);
+      if constexpr (kConv) {
+        const int tap = step / work.steps_per_tap;
+        const int x = item.row_tile % work.tiles_across * kBoxWidth + tap % work.taps_across + work.tap_offset_x;
+        const int y =
+            item.row_tile / work.tiles_across * (T::kRows / kBoxWidth) + tap / work.taps_across + work.tap_offset_y;
+        const int channel = step % work.steps_per_tap * kDepth;
+        // Where the blocks share x each still fetches its own: that is one row of tiles at most.
+        load_3d(x_tile, x_map, channel, x, y, barrier);
+      } else if (item.share_w) {
+        load_2d(x_tile, x_map, step * kDepth, item.row_tile * T::kRows, barrier);
+        load_2d(x_tile + T::kBytesX / 2, x_map, step * kDepth, item.row_tile * T::kRows + T::kRows / 2, barrier);
+      } else {
+        load_2d_multicast(x_tile + rank * T::kBytesX / 2, x_map, step * kDepth,
+                          item.row_tile * T::kRows + rank * T::kRows / 2, barrier, 3);
+      }
+      if (item.share_w) {
+        load_2d_multicast(w_tile + rank * T::kBytesW / 2, w_map, step * kDepth,
+                          item.column_tile * kColumns + rank * kColumns / 2, barrier, 3);
+      } else {
+        load_2d(w_tile, w_map, step * kDepth, item.column_tile * kColumns, barrier);
+        load_2d(w_tile + T::kBytesW / 2, w_map, step * kDepth, item.column_tile * kColumns + kColumns / 2, barrier);
+      }
+      if (++stage == T::kStages) {
+        stage = 0;
+        phase ^= 1;
+      }
+    }
+  }
+}
+
+// Where a chunk goes: column and row of a matrix, or channel, column and row of a map.
+struct Target {
+  int column;
+  int x;
+  int y;
+};
+
+// Hands one chunk of [64, 64] bf16 to the copy engine. values[j] holds 16 columns as store_blocks takes them.
+template <bool kConv>
+__device__ void send_chunk(const CUtensorMap& out_map, std::uint32_t chunk, int named,
+                           const std::uint32_t (&values)[4][4], const Target& target) {
+  const int thread = static_cast<int>(threadIdx.x) % 128;
+  const int lane = thread % 32;
+  if (thread == 0) wait_stores_read<1>();  // the other chunk may still be on its way, this one is free
+  named_sync(named, 128);
+  const int row = thread / 32 * 16 + lane % 16;
+#pragma unroll
+  for (int j = 0; j < 4; ++j) {
+    const int block = 2 * j + lane / 16;
+    store_blocks(chunk + row * 128 + ((block ^ (row & 7)) * 16), values[j]);
+  }
+  fence_async_proxy();
+  named_sync(named, 128);
+  if (thread != 0) return;
+  if constexpr (kConv) {
+    store_3d(out_map, chunk, target.column, target.x, target.y);
+  } else {
+    store_2d(out_map, chunk, target.column, target.y);
+  }
+  commit_stores();
+}
+
+// Adds the bias and what out holds, and writes out where the copy engine cannot: d covers 64 rows of the tile
+// from first_row on and all its columns.
+template <bool kConv, int kRows, int kColumns>
+__device__ void finish_sums(float (&d)[kColumns / 2], const Work& work, const Item& item, int first_row) {
+  const int thread = static_cast<int>(threadIdx.x) % 128;
+  const int first_column = item.column_tile * kColumns + thread % 4 * 2;
+#pragma unroll
+  for (int half = 0; half < 2; ++half) {
+    const int r = first_row + thread / 32 * 16 + thread % 32 / 4 + half * 8;
+    __nv_bfloat16* target = work.out;
+    bool inside = true;
+    if constexpr (kConv) {
+      const int x = item.row_tile % work.tiles_across * kBoxWidth + r % kBoxWidth;
+      const int y = item.row_tile / work.tiles_across * (kRows / kBoxWidth) + r / kBoxWidth;
+      inside = x < work.width && y < work.height;
+      target += y * work.row_stride + static_cast<std::int64_t>(x) * work.pixel_stride;
+    } else {
+      const int row = item.row_tile * kRows + r;
+      inside = row < work.rows;
+      target += row * work.row_stride;
+    }
+#pragma unroll
+    for (int j = 0; j < kColumns / 8; ++j) {
+      const int column = first_column + j * 8;
+      float* pair = &d[4 * j + 2 * half];
+      if (column >= work.columns) continue;
+      const bool both = column + 1 < work.columns;
+      if (work.bias != nullptr) {
+        pair[0] += work.bias[column];
+        if (both) pair[1] += work.bias[column + 1];
+      }
+      if (work.silu) {
+        pair[0] = swish(pair[0]);
+        pair[1] = swish(pair[1]);
+      }
+      if (!inside) continue;
+      if (work.direct) {
+        if (work.accumulate) pair[0] += __bfloat162float(target[column]);
+        target[column] = __float2bfloat16_rn(pair[0]);
+        if (!both) continue;
+        if (work.accumulate) pair[1] += __bfloat162float(target[column + 1]);
+        target[column + 1] = __float2bfloat16_rn(pair[1]);
+      } else if (work.accumulate) {
+        const float2 before = __bfloat1622float2(*reinterpret_cast<const __nv_bfloat162*>(target + column));
+        pair[0] += before.x;
+        pair[1] += before.y;
+      }
+    }
+  }
+}
+
+template <bool kConv, Epilogue kEpilogue, int kRowBlocks, int kColumns>
+__device__ void finish(float (&d)[kColumns / 2], const CUtensorMap& out_map, const Work& work, const Item& item,
+                       int first_row, std::uint32_t chunks, int& turn, int named) {
+  using T = Tile<kRowBlocks, kColumns>;
+  if constexpr (kEpilogue == Epilogue::Store) {
+    if (work.bias != nullptr || work.silu || work.accumulate || work.direct) {
+      finish_sums<kConv, T::kRows, kColumns>(d, work, item, first_row);
+    }
+    if (work.direct) return;
+  }
+  constexpr int kOutColumns = kEpilogue == Epilogue::Swiglu ? kColumns / 2 : kColumns;
+#pragma unroll
+  for (int chunk = 0; chunk < (kOutColumns + 63) / 64; ++chunk) {
+    std::uint32_t values[4][4];
+#pragma unroll
+    for (int j = 0; j < 4; ++j) {
+      if constexpr (kEpilogue == Epilogue::Swiglu) {
+        // Columns 16 g .. + 15 of the product are 8 outputs; see gate_up_column().
+#pragma unroll
+        for (int half = 0; half < 2; ++half) {
+          const int g = (chunk * 4 + j) * 2 + half;
+#pragma unroll
+          for (int r = 0; r < 2; ++r) {
+            const float low = swish(d[8 * g + 2 * r]) * d[8 * g + 2 * r + 1];
+            const float high = swish(d[8 * g + 4 + 2 * r]) * d[8 * g + 4 + 2 * r + 1];
+            values[j][2 * half + r] = pack_bf16(low, high);
+          }
+        }
+      } else if constexpr (kColumns >= 64) {
+#pragma unroll
+        for (int i = 0; i < 4; ++i) {
+          const int at = (chunk * 8 + 2 * j) * 4 + 2 * i;
+          values[j][i] = pack_bf16(d[at], d[at + 1]);
+        }
+      }
+    }
+    Target target{item.column_tile * kOutColumns + chunk * 64, 0, item.row_tile * T::kRows + first_row};
+    if constexpr (kConv) {
+      target.x = item.row_tile % work.tiles_across * kBoxWidth;
+      target.y = (item.row_tile / work.tiles_across * T::kRows + first_row) / kBoxWidth;
+    }
+    send_chunk<kConv>(out_map, chunks + turn * kChunkBytes, named, values, target);
+    turn ^= 1;
+  }
+}
+
+template <bool kConv, Epilogue kEpilogue, int kRowBlocks, int kColumns>
+__device__ void consume(const CUtensorMap& out_map, const Work& work, std::uint32_t tiles, std::uint32_t chunks,
+                        std::uint32_t full, std::uint32_t empty) {
+  using T = Tile<kRowBlocks, kColumns>;
+  const int group = static_cast<int>(threadIdx.x) / 128 - 1;
+  const int lane = static_cast<int>(threadIdx.x) % 32;
+  const int rank = static_cast<int>(cluster_rank());
+  chunks += group * 2 * kChunkBytes;
+  int turn = 0;
+  int stage = 0;
+  std::uint32_t phase = 0;
+  const auto release = [&](int which) {
+    if (lane == 0) arrive(empty + 8 * which);
+    if (lane == 1) arrive_remote(empty + 8 * which, static_cast<std::uint32_t>(rank ^ 1));
+  };
+  for (int index = static_cast<int>(blockIdx.x) / 2; index < items_of(work); index += static_cast<int>(gridDim.x) / 2) {
+    const Item item = item_at(work, index, rank);
+    float d[kRowBlocks][kColumns / 2];
+    int previous = -1;
+    for (int step = 0; step < work.steps; ++step) {
+      wait(full + 8 * stage, phase);
+      const std::uint32_t x_tile = tiles + stage * T::kBytes + group * kRowBlocks * 64 * 128;
+      const std::uint32_t w_tile = tiles + stage * T::kBytes + T::kBytesX;
+      wgmma_fence();
+#pragma unroll
+      for (int k = 0; k < kDepth / 16; ++k) {
+#pragma unroll
+        for (int m = 0; m < kRowBlocks; ++m) {
+          wgmma<kColumns>(d[m], describe(x_tile + m * 64 * 128 + k * 32, 1024, 16),
+                          describe(w_tile + k * 32, 1024, 16), step > 0 || k > 0);
+        }
+      }
+      wgmma_commit();
+      if (previous >= 0) {
+        wgmma_wait<1>();
+        release(previous);
+      }
+      previous = stage;
+      if (++stage == T::kStages) {
+        stage = 0;
+        phase ^= 1;
+      }
+    }
+    wgmma_wait<0>();
+    release(previous);
+#pragma unroll
+    for (int m = 0; m < kRowBlocks; ++m) {
+      finish<kConv, kEpilogue, kRowBlocks, kColumns>(d[m], out_map, work, item, (group * kRowBlocks + m) * 64, chunks,
+                                                     turn, 1 + group);
+    }
+  }
+  if (threadIdx.x % 128 == 0) wait_stores<0>();
+}
+
+template <bool kConv, Epilogue kEpilogue, int kRowBlocks, int kColumns>
+__global__ void __cluster_dims__(2, 1, 1) __launch_bounds__(kThreads, 1)
+    gemm_kernel(const __grid_constant__ CUtensorMap x_map, const __grid_constant__ CUtensorMap w_map,
+                const __grid_constant__ CUtensorMap out_map, const __grid_constant__ Work work) {
+  using T = Tile<kRowBlocks, kColumns>;
+  extern __shared__ unsigned char shared[];
+  const std::uint32_t tiles = (shared_address(shared) + 1023) / 1024 * 1024;
+  const std::uint32_t chunks = tiles + T::kStages * T::kBytes;
+  const std::uint32_t full = chunks + T::kOutBytes;
+  const std::uint32_t empty = full + 8 * T::kStages;
+  if (threadIdx.x == 0) {
+    prefetch_map(x_map);
+    prefetch_map(w_map);
+    for (int s = 0; s < T::kStages; ++s) {
+      init_barrier(full + 8 * s, 1);
+      init_barrier(empty + 8 * s, 2 * kConsumers * 4);  // each warp of both blocks
+    }
+    fence_barrier_init();
+  }
+  cluster_sync();
+  if (threadIdx.x < 128) {
+    give_registers<40>();
+    if (threadIdx.x == 0) produce<kConv, kRowBlocks, kColumns>(x_map, w_map, work, tiles, full, empty);
+  } else {
+    take_registers<232>();
+    consume<kConv, kEpilogue, kRowBlocks, kColumns>(out_map, work, tiles, chunks, full, empty);
+  }
+  // Neither block may leave while the other still writes to its shared memory.
+  __syncwarp();
+  cluster_sync();
+}
+
+template <bool kConv, Epilogue kEpilogue, int kRowBlocks, int kColumns>
+void launch(const CUtensorMap& x_map, const CUtensorMap& w_map, const CUtensorMap& out_map, const Work& work,
+            cudaStream_t stream) {
+  using T = Tile<kRowBlocks, kColumns>;
+  auto* kernel = &gemm_kernel<kConv, kEpilogue, kRowBlocks, kColumns>;
+  int device = 0;
+  int processors = 0;
+  check_cuda(cudaGetDevice(&device));
+  check_cuda(cudaDeviceGetAttribute(&processors, cudaDevAttrMultiProcessorCount, device));
+  check_cuda(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, T::kShared));
+  const int items = work.row_tiles / 2 * work.column_tiles + work.row_tiles % 2 * ((work.column_tiles + 1) / 2);
+  const auto blocks = static_cast<unsigned>(2 * std::min(items, processors / 2));
+  kernel<<<blocks, kThreads, T::kShared, stream>>>(x_map, w_map, out_map, work);
+  check_launch();
+}
+
+int tiles_of(std::int64_t n, int size) { return static_cast<int>((n + size - 1) / size); }
+
+}  // namespace
+
+void gemm_sm90(const Tensor& out, const Tensor& x, const Tensor& weight, const GemmArgs& args, cudaStream_t stream) {
+  constexpr int kColumns = 256;
+  using T = Tile<1, kColumns>;
+  const std::int64_t rows = x.dim(0);
+  const std::int64_t in = x.dim(1);
+  const std::int64_t columns = weight.dim(0);
+  if (rows == 0) return;
+  Work work{};
+  work.row_tiles = tiles_of(rows, T::kRows);
+  work.column_tiles = tiles_of(columns, kColumns);
+  work.steps = tiles_of(in, kDepth);
+  work.columns = static_cast<int>(columns);
+  work.rows = static_cast<int>(rows);
+  work.row_stride = out.dim(1);
+  work.bias = args.bias;
+  work.silu = args.silu;
+  work.accumulate = args.accumulate;
+  work.out = static_cast<__nv_bfloat16*>(out.data);
+  const CUtensorMap x_map = map_matrix(x.data, rows, in, in, T::kRows / 2);
+  const CUtensorMap w_map = map_matrix(weight.data, columns, in, in, kColumns / 2);
+  const CUtensorMap out_map = map_matrix(out.data, rows, out.dim(1), out.dim(1), 64);
+  if (args.epilogue == Epilogue::Swiglu) {
+    launch<false, Epilogue::Swiglu, 1, kColumns>(x_map, w_map, out_map, work, stream);
+  } else {
+    launch<false, Epilogue::Store, 1, kColumns>(x_map, w_map, out_map, work, stream);
+  }
+}
+
+namespace {
+
+template <int kRowBlocks, int kColumns>
+void conv_launch(const Tensor& out, const Tensor& x, const Tensor& weight, const ConvShape& shape,
+                 cudaStream_t stream) {
+  using T = Tile<kRowBlocks, kColumns>;
+  constexpr int kBoxHeight = T::kRows / kBoxWidth;
+  const std::int64_t channels = out.dim(2);
+  const std::int64_t in = x.dim(2);
+  const int step = shape.upsampling_phase ? 2 : 1;
+  Work work{};
+  work.width = static_cast<int>(x.dim(1));
+  work.height = static_cast<int>(x.dim(0));
+  work.tiles_across = tiles_of(work.width, kBoxWidth);
+  work.row_tiles = work.tiles_across * tiles_of(work.height, kBoxHeight);
+  work.column_tiles = tiles_of(channels, kColumns);
+  work.steps_per_tap = static_cast<int>(in / kDepth);
+  work.taps_across = static_cast<int>(shape.kernel);
+  work.steps = work.steps_per_tap * work.taps_across * work.taps_across;
+  work.tap_offset_y = shape.upsampling_phase ? shape.phase_y - 1 : -static_cast<int>(shape.kernel / 2);
+  work.tap_offset_x = shape.upsampling_phase ? shape.phase_x - 1 : -static_cast<int>(shape.kernel / 2);
+  work.columns = static_cast<int>(channels);
+  work.pixel_stride = static_cast<int>(channels) * step;
+  work.row_stride = out.dim(1) * channels * step;
+  work.bias = shape.bias;
+  work.accumulate = shape.accumulate;
+  work.direct = channels % 8 != 0 || kColumns < 64;
+  work.out = static_cast<__nv_bfloat16*>(out.data) + (shape.phase_y * out.dim(1) + shape.phase_x) * channels;
+  const CUtensorMap x_map = map_pixels(x.data, {x.dim(0), x.dim(1), in, in, x.dim(1) * in}, kBoxHeight, kBoxWidth);
+  const CUtensorMap w_map = map_matrix(weight.data, channels, weight.elements() / channels,
+                                       weight.elements() / channels, kColumns / 2);
+  // Each warpgroup stores 64 rows of its tile at a time: kBoxWidth by 4 pixels.
+  const CUtensorMap out_map =
+      work.direct ? CUtensorMap{}
+                  : map_pixels(work.out, {x.dim(0), x.dim(1), channels, work.pixel_stride, work.row_stride}, 4, kBoxWidth);
+  launch<true, Epilogue::Store, kRowBlocks, kColumns>(x_map, w_map, out_map, work, stream);
+}
+
+}  // namespace
+
+void conv_sm90(const Tensor& out, const Tensor& x, const Tensor& weight, const ConvShape& shape, cudaStream_t stream) {
+  if (out.elements() == 0) return;
+  if (out.dim(2) <= 16) {
+    conv_launch<2, 16>(out, x, weight, shape, stream);
+  } else if (out.dim(2) <= 128) {
+    conv_launch<2, 128>(out, x, weight, shape, stream);
+  } else {
+    conv_launch<1, 256>(out, x, weight, shape, stream);
+  }
+}
+
+}  // namespace zimage::cuda::kernels

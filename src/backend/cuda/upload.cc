@@ -1,0 +1,62 @@
+// Pinned staging.
+#include "backend/cuda/upload.h"
+
+#include <algorithm>
+#include <cassert>
+#include <cstring>
+
+#include "backend/cuda/check_cuda.h"
+
+namespace zimage::cuda {
+
+Uploader::~Uploader() {
+  for (const Slot& slot : slots_) {
+    if (slot.done != nullptr) static_cast<void>(cudaEventSynchronize(slot.done));
+    static_cast<void>(cudaFreeHost(slot.host));
+    static_cast<void>(cudaFree(slot.device));
+    if (slot.done != nullptr) static_cast<void>(cudaEventDestroy(slot.done));
+  }
+}
+
+Uploader::Slot& Uploader::next_slot() {
+  Slot& slot = slots_[turn_++ % slots_.size()];
+  if (slot.done == nullptr) {
+    check_cuda(cudaEventCreateWithFlags(&slot.done, cudaEventDisableTiming));
+  } else {
+    check_cuda(cudaEventSynchronize(slot.done));
+  }
+  if (slot.host == nullptr) check_cuda(cudaHostAlloc(&slot.host, kSlotBytes, cudaHostAllocDefault));
+  return slot;
+}
+
+void Uploader::copy(void* target, const void* source, std::size_t bytes) {
+  for (std::size_t at = 0; at < bytes; at += kSlotBytes) {
+    const std::size_t part = std::min(kSlotBytes, bytes - at);
+    Slot& slot = next_slot();
+    std::memcpy(slot.host, static_cast<const std::byte*>(source) + at, part);
+    check_cuda(cudaMemcpyAsync(static_cast<std::byte*>(target) + at, slot.host, part, cudaMemcpyHostToDevice, stream_));
+    check_cuda(cudaEventRecord(slot.done, stream_));
+  }
+}
+
+void Uploader::stage(const void* source, std::size_t bytes, const std::function<void(void*)>& use) {
+  assert(bytes <= kSlotBytes);
+  Slot& slot = next_slot();
+  if (slot.device == nullptr) check_cuda(cudaMalloc(&slot.device, kSlotBytes));
+  std::memcpy(slot.host, source, bytes);
+  check_cuda(cudaMemcpyAsync(slot.device, slot.host, bytes, cudaMemcpyHostToDevice, stream_));
+  use(slot.device);
+  check_cuda(cudaEventRecord(slot.done, stream_));
+}
+
+void Uploader::release() {
+  check_cuda(cudaStreamSynchronize(stream_));
+  for (Slot& slot : slots_) {
+    static_cast<void>(cudaFreeHost(slot.host));
+    static_cast<void>(cudaFree(slot.device));
+    slot.host = nullptr;
+    slot.device = nullptr;
+  }
+}
+
+}  // namespace zimage::cuda

@@ -23,7 +23,7 @@ esac
 
 root=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd -P)
 cd "$root"
-tools/install_packages.sh program test
+tools/install_packages.sh program test ${reference:+reference}
 
 tokenizer=$root/build/test-data/qwen3-tokenizer
 if ! tests/fetch_qwen3_tokenizer.sh "$tokenizer"; then

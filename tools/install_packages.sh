@@ -35,7 +35,7 @@ installed $package
 fi
 [ -n "$missing" ] || exit 0
 
-as_root=
+as_root=env
 if [ "$(id -u)" != 0 ]; then
   if ! command -v sudo >/dev/null 2>&1; then
     echo "install_packages: neither root nor sudo here; as root, run: apt-get install$missing" >&2

@@ -18,6 +18,9 @@ namespace fs = std::filesystem;
 void check_is_folder(const fs::path& folder) {
   std::error_code error;
   const fs::file_status status = fs::status(folder, error);
+  if (status.type() == fs::file_type::none) {
+    throw Error(ErrorCode::NotFound, folder.string() + ": " + error.message());
+  }
   if (!fs::exists(status)) {
     throw Error(ErrorCode::NotFound, folder.string() + ": no such model folder");
   }

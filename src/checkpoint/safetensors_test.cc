@@ -44,7 +44,7 @@ TEST(ParseSafetensors, ReadsTensorsInTheOrderOfTheirBytes) {
           "__metadata__": {"format": "pt"},
           "b": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]},
           "scalar": {"dtype": "I64", "shape": [], "data_offsets": [20, 28]},
-          "empty": {"dtype": "F16", "shape": [0, 5], "data_offsets": [20, 20]}}  )";
+          "void": {"dtype": "F16", "shape": [0, 5], "data_offsets": [20, 20]}}  )";
   const std::vector<StoredTensor> tensors = parse(safetensors_text(header, std::string(28, '\0')));
   const std::uint64_t data = 8 + header.size();
   ASSERT_EQ(tensors.size(), 4U);
@@ -54,7 +54,7 @@ TEST(ParseSafetensors, ReadsTensorsInTheOrderOfTheirBytes) {
   EXPECT_EQ(tensors[0].end, data + 8);
   EXPECT_EQ(tensors[1].name, "a");
   EXPECT_EQ(tensors[1].shape, Shape({2, 3}));
-  EXPECT_EQ(tensors[2].name, "empty");
+  EXPECT_EQ(tensors[2].name, "void");
   EXPECT_EQ(tensors[2].begin, tensors[2].end);
   EXPECT_EQ(tensors[3].name, "scalar");
   EXPECT_EQ(tensors[3].shape, Shape());

@@ -56,7 +56,7 @@ std::vector<std::string> ending_with(std::string_view suffix,
 
 bool is_plain_file_name(std::string_view name) {
   const auto is_plain = [](unsigned char c) {
-    return c > 0x20 && c != 0x7f && c != '/' && c != '\\';
+    return c >= 0x20 && c != 0x7f && c != '/' && c != '\\';
   };
   return name.ends_with(kWeights) && !name.starts_with('.') && std::ranges::all_of(name, is_plain);
 }
@@ -94,7 +94,7 @@ WeightFiles files_of_index(const fs::path& folder, const std::string& index) {
   files.map = parse_weight_index(read_file(files.index, kMaxIndexBytes), files.index.string());
   for (const auto& [tensor, file] : files.map) files.names.push_back(file);
   std::ranges::sort(files.names);
-  files.names.erase(std::ranges::unique(files.names).begin(), files.names.end());
+  files.names.erase(std::unique(files.names.begin(), files.names.end()), files.names.end());
   check_shards_exist(folder, files);
   return files;
 }

@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "backend/cpu/conv3x3.h"
 #include "backend/cpu/parallel.h"
 #include "backend/cpu/peak.h"
 #include "base/error.h"
@@ -70,7 +71,8 @@ std::size_t CpuBackend::scratch_bytes(ScratchOp op, const Tensor& out, const Ten
     case ScratchOp::Attention: return attention_scratch(out);
     case ScratchOp::Conv2d:
       // An upsampled 1x1 convolution multiplies a row at a time, which needs no more than all rows.
-      return weight.kernel == 1 ? product_scratch(x.dim(0) * x.dim(1), weight) : 0;
+      if (weight.kernel == 1) return product_scratch(x.dim(0) * x.dim(1), weight);
+      return weight.kernel == 3 ? cpu::conv3x3_scratch_bytes(weight.out, weight.in, threads_) : 0;
     case ScratchOp::GroupNorm: return group_norm_scratch(x);
   }
   return 0;

@@ -18,7 +18,7 @@ namespace zimage {
 namespace cpu {
 
 // Weight::layout of a matrix in panels (kernels.h).
-enum : std::uint8_t { kPanels = 1, kGateUpPanels = 2 };
+enum : std::uint8_t { kPanels = 1, kGateUpPanels = 2, kConv3x3 = 3 };
 
 constexpr PanelFormat panel_format_of(DType dtype) {
   return dtype == DType::BF16  ? PanelFormat::Bf16

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "backend/cpu/conv3x3.h"
 #include "backend/cpu/cpu_backend.h"
 #include "backend/cpu/parallel.h"
 
@@ -155,7 +156,11 @@ void CpuBackend::do_group_norm(const Tensor& out, const Tensor& x, const Tensor&
 void CpuBackend::do_conv2d(const Tensor& out, const Tensor& x, const Weight& weight,
                            const ConvArgs& args) {
   if (weight.kernel == 1) return conv1x1(out, x, weight, args);
-  ReferenceBackend::do_conv2d(out, x, weight, args);
+  if (weight.layout != cpu::kConv3x3) return ReferenceBackend::do_conv2d(out, x, weight, args);
+  const std::size_t scratch = cpu::conv3x3_scratch_bytes(weight.out, weight.in, threads_);
+  need_scratch(scratch);
+  cpu::conv3x3(out, x, weight, args,
+               {.kernels = kernels_.conv3x3, .threads = threads_, .scratch = {scratch_, scratch}});
 }
 
 }  // namespace zimage

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "backend/cpu/conv3x3.h"
 #include "backend/cpu/cpu_backend.h"
 #include "backend/cpu/parallel.h"
 #include "base/error.h"
@@ -131,6 +132,13 @@ Weight CpuBackend::do_load_matrix(Arena& slab, std::span<const Tensor> parts, Ma
 }
 
 Weight CpuBackend::do_load_kernel(Arena& slab, const Tensor& kernel) {
+  if (kernel.dim(2) == 3) {
+    Weight weight{.out = kernel.dim(0), .in = kernel.dim(1), .kernel = 3, .dtype = kernel.dtype};
+    weight.layout = cpu::kConv3x3;
+    weight.data = slab.allocate(cpu::conv3x3_weight_bytes(weight.out, weight.in));
+    if (!slab.measuring()) cpu::pack_conv3x3(weight.data, kernel, threads_);
+    return weight;
+  }
   if (kernel.dim(2) != 1) return ReferenceBackend::do_load_kernel(slab, kernel);
   const Tensor matrix = kernel.reshaped({kernel.dim(0), kernel.dim(1)});
   return do_load_matrix(slab, std::span(&matrix, 1), MatrixRole::Linear);

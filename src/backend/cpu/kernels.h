@@ -7,6 +7,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "backend/cpu/conv3x3_kernels.h"
+
 namespace zimage::cpu {
 
 // How the numbers of a weight are held in memory: as they were stored.
@@ -149,6 +151,7 @@ struct Kernels {
   void (*add_scaled)(float* x, const float* y, float factor, std::size_t size);  // x += factor y
   void (*group_stats)(const GroupStatsArgs& args);
   void (*group_apply)(const GroupApplyArgs& args);
+  ConvKernels conv3x3;
 
   // Runs `steps` rounds of independent multiply-adds in registers and returns their count times
   // two.

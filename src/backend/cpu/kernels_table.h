@@ -2,6 +2,8 @@
 #pragma once
 
 #include "backend/cpu/attention_kernels.h"
+#include "backend/cpu/conv3x3_direct.h"
+#include "backend/cpu/conv3x3_winograd.h"
 #include "backend/cpu/gemm_kernels.h"
 #include "backend/cpu/kernels.h"
 #include "backend/cpu/map_kernels.h"
@@ -29,6 +31,7 @@ constexpr Kernels make_table(const char* name) {
       .add_scaled = add_scaled,
       .group_stats = group_stats,
       .group_apply = group_apply,
+      .conv3x3 = {.winograd = winograd_block, .direct = direct_row},
       .fma_burst = fma_burst,
       .read_sum = read_sum,
   };

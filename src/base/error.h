@@ -12,6 +12,7 @@ enum class ErrorCode {
   InvalidArgument,  // the request asks for something that has no meaning
   InvalidFile,      // a file's bytes are not what its format says
   NotFound,         // a file, folder or tensor that must exist does not
+  Io,               // the system refused to read or write, with its reason
   Unsupported,      // well-formed, and outside what this build or engine does
   OutOfMemory,      // the plan or an allocation exceeds what there is
   Device,           // a driver or accelerator failed; the pipeline cannot be used again

@@ -62,6 +62,7 @@ class Reader {
     DecodedPng result;
     result.image = allocate();
     std::vector<png_bytep> rows;
+    rows.reserve(static_cast<std::size_t>(result.image.height));
     const std::size_t stride = static_cast<std::size_t>(result.image.width) * 3;
     for (std::size_t y = 0; y < static_cast<std::size_t>(result.image.height); ++y) {
       rows.push_back(result.image.rgb.data() + y * stride);

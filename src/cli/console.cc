@@ -1,0 +1,132 @@
+// Messages and the live line on standard error.
+#include "cli/console.h"
+
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <utility>
+
+#include "base/utf8.h"
+
+namespace zimage::cli {
+namespace {
+
+// Back to the first column, and clear to the end of the line (ECMA-48 EL).
+constexpr std::string_view kEraseLine = "\r\x1b[K";
+
+double steady_seconds() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+void write_stderr(std::string_view text) {
+  std::fwrite(text.data(), 1, text.size(), stderr);
+  std::fflush(stderr);
+}
+
+}  // namespace
+
+ConsoleStyle stderr_style() {
+  ConsoleStyle style;
+  const char* term = std::getenv("TERM");
+  const char* no_color = std::getenv("NO_COLOR");
+  const bool plain = term == nullptr || std::string_view(term) == "dumb" ||
+                     (no_color != nullptr && *no_color != '\0');
+  style.redraws = !plain && isatty(STDERR_FILENO) == 1;
+  winsize size{};
+  if (style.redraws && ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) {
+    style.columns = size.ws_col;
+  }
+  return style;
+}
+
+std::string without_controls(std::string_view text) {
+  constexpr char kDigits[] = "0123456789abcdef";
+  std::string result;
+  while (!text.empty()) {
+    const Utf8Character character = first_character(text);
+    const std::size_t length = character.length == 0 ? 1 : character.length;
+    const char32_t code = character.code;
+    const bool control = character.length == 0 || (code < 0x20 && code != U'\n' && code != U'\t') ||
+                         (code >= 0x7f && code < 0xa0);
+    for (const char c : text.substr(0, length)) {
+      const auto byte = static_cast<unsigned char>(c);
+      if (control) {
+        result += {'\\', 'x', kDigits[byte >> 4], kDigits[byte & 15U]};
+      } else {
+        result += c;
+      }
+    }
+    text.remove_prefix(length);
+  }
+  return result;
+}
+
+Console::Console(Verbosity verbosity, ConsoleStyle style,
+                 std::function<void(std::string_view)> write, std::function<double()> clock)
+    : verbosity_(verbosity), style_(style), write_(std::move(write)), clock_(std::move(clock)) {}
+
+Console::Console(Verbosity verbosity)
+    : Console(verbosity, stderr_style(), write_stderr, steady_seconds) {}
+
+Console::~Console() {
+  clear();
+}
+
+void Console::always(std::string_view line) {
+  print(line);
+}
+
+void Console::note(std::string_view line) {
+  if (verbosity_ != Verbosity::Quiet) print(line);
+}
+
+void Console::detail(std::string_view line) {
+  if (verbosity_ == Verbosity::Verbose) print(line);
+}
+
+void Console::status(std::string_view line) {
+  if (verbosity_ == Verbosity::Quiet) return;
+  if (!style_.redraws) return print(line);
+  const std::lock_guard lock(mutex_);
+  live_ = line;
+  redraw();
+}
+
+void Console::progress(const Progress& progress) {
+  if (verbosity_ == Verbosity::Quiet) return;
+  const std::lock_guard lock(mutex_);
+  const bool begins = meter_.update(progress, clock_());
+  if (style_.redraws) {
+    // The last column stays free: a character there makes some terminals wrap.
+    live_ = meter_.line(style_.columns - 1);
+    redraw();
+  } else if (begins) {
+    write_(meter_.stage_line() + "\n");
+  }
+}
+
+void Console::clear() {
+  const std::lock_guard lock(mutex_);
+  erase();
+  live_.clear();
+}
+
+void Console::print(std::string_view line) {
+  const std::lock_guard lock(mutex_);
+  erase();
+  write_(without_controls(line) + "\n");
+  redraw();
+}
+
+void Console::redraw() {
+  if (!live_.empty()) write_(std::string(kEraseLine) + live_);
+}
+
+void Console::erase() {
+  if (!live_.empty()) write_(kEraseLine);
+}
+
+}  // namespace zimage::cli

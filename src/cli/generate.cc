@@ -1,0 +1,173 @@
+// The order of work: everything that can fail cheaply comes before the model is loaded.
+#include "cli/generate.h"
+
+#include <fmt/format.h>
+
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <iostream>
+#include <random>
+#include <string>
+
+#include "base/log.h"
+#include "cli/console.h"
+#include "cli/default_model.h"
+#include "cli/json_line.h"
+#include "cli/metadata.h"
+#include "cli/output_file.h"
+#include "cli/process.h"
+#include "cli/progress.h"
+#include "cli/prompt.h"
+#include "image/image.h"
+#include "pipeline/pipeline.h"
+
+namespace zimage::cli {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+std::uint64_t random_seed() {
+  std::random_device device;
+  return std::uint64_t{device()} << 32 | device();
+}
+
+// Sends the library's messages to the console for the life of this object.
+class LogToConsole {
+ public:
+  explicit LogToConsole(Console& console) {
+    set_log_sink([&console](LogLevel level, std::string_view message) {
+      if (level == LogLevel::Warning) {
+        console.note(fmt::format("warning: {}", message));
+      } else {
+        console.detail(message);
+      }
+    });
+  }
+  ~LogToConsole() { set_log_sink({}); }
+  LogToConsole(const LogToConsole&) = delete;
+  LogToConsole& operator=(const LogToConsole&) = delete;
+};
+
+void tell_plan(Console& console, const Plan& plan) {
+  constexpr double kMebibyte = 1024.0 * 1024.0;
+  const auto mib = [](std::size_t bytes) { return static_cast<double>(bytes) / kMebibyte; };
+  for (const StagePlan& stage : plan.stages) {
+    console.detail(fmt::format(
+        "plan: {}: weights {:.1f} MiB, activations {:.1f} MiB, scratch {:.1f} MiB, {:.1f} GFLOP",
+        zimage::name_of(stage.stage), mib(stage.weights), mib(stage.activations),
+        mib(stage.scratch), stage.flops / 1e9));
+  }
+  console.detail(fmt::format("plan: {:.1f} MiB of {:.1f} MiB available", mib(plan.total),
+                             mib(plan.available)));
+}
+
+void tell_result(Console& console, const Result& result) {
+  if (result.tokens_dropped > 0) {
+    console.note(fmt::format(
+        "the prompt has {} tokens, {} more than the model reads: the last {} were dropped",
+        result.tokens + result.tokens_dropped, result.tokens_dropped, result.tokens_dropped));
+  }
+  if (result.drawn_width != result.image.width || result.drawn_height != result.image.height) {
+    console.note(fmt::format("drawn at {}x{}, cropped to {}x{}", result.drawn_width,
+                             result.drawn_height, result.image.width, result.image.height));
+  }
+}
+
+// Seconds of everything, as `-v` and `--json` tell them.
+OrderedJson stage_seconds(const Timings& timings, double save, double total) {
+  return {{"load", timings.load},
+          {"text_encoder", timings.encode_prompt},
+          {"denoise", timings.denoise},
+          {"decode", timings.decode},
+          {"save", save},
+          {"total", total}};
+}
+
+void tell_times(Console& console, const OrderedJson& seconds, std::int64_t steps) {
+  std::string line = "time:";
+  for (const auto& [stage, value] : seconds.items()) {
+    line += fmt::format(" {} {}", stage, format_seconds(value.get<double>()));
+    if (stage == "denoise") {
+      line += fmt::format(" ({})", format_rate(static_cast<double>(steps), value.get<double>()));
+    }
+    line += ",";
+  }
+  console.detail(line + fmt::format(" peak memory {:.1f} MiB",
+                                    static_cast<double>(peak_memory()) / (1024.0 * 1024.0)));
+}
+
+OrderedJson report(const Provenance& provenance, const Result& result, const std::string& file,
+                   const OrderedJson& seconds) {
+  return {{"file", file},
+          {"seed", result.request.seed},
+          {"width", result.image.width},
+          {"height", result.image.height},
+          {"steps", *result.request.steps},
+          {"rng", name_of(result.request.rng)},
+          {"tokens", result.tokens},
+          {"tokens_dropped", result.tokens_dropped},
+          {"model", provenance.model},
+          {"device", provenance.device},
+          {"seconds", seconds},
+          {"peak_memory_bytes", peak_memory()},
+          {"version", version()}};
+}
+
+}  // namespace
+
+void generate(const GenerateOptions& options, Interrupt& interrupt) {
+  const Clock::time_point start = Clock::now();
+  const Request request{.prompt = read_prompt(options, std::cin),
+                        .width = options.draw.width,
+                        .height = options.draw.height,
+                        .steps = options.draw.steps,
+                        .seed = options.seed ? *options.seed : random_seed(),
+                        .rng = options.rng};
+  interrupt.watch(OutputFile::abandon);
+  const std::filesystem::path model =
+      find_model(options.draw.model, ModelPlaces::of_this_process());
+  const OutputFile output(options.output, fmt::format("zimage-{}.png", request.seed),
+                          options.force ? Overwrite::Allowed : Overwrite::Never);
+  Console console(options.verbosity);
+  const LogToConsole log(console);
+
+  if (!options.seed) console.note(fmt::format("seed {}", request.seed));
+  console.detail(fmt::format("model {}", model.string()));
+  console.status("loading the model");
+  Pipeline pipeline(
+      {.model = model, .device = options.draw.device, .threads = options.draw.threads});
+  const std::string device = pipeline.device_description();
+  console.detail(fmt::format("device {}", device));
+  if (options.verbosity == Verbosity::Verbose) tell_plan(console, pipeline.plan(request));
+
+  const Result result = pipeline.generate(
+      request, [&console](const Progress& progress) { console.progress(progress); },
+      interrupt.token());
+  console.clear();
+  tell_result(console, result);
+
+  const Clock::time_point save_start = Clock::now();
+  const Provenance provenance{
+      .request = result.request, .model = model_name(model), .device = device};
+  const std::filesystem::path file =
+      output.write(encode_png(result.image, metadata(provenance)), interrupt.token());
+  const OrderedJson seconds =
+      stage_seconds(result.timings, seconds_since(save_start), seconds_since(start));
+  tell_times(console, seconds, *result.request.steps);
+
+  const std::string line = options.draw.json
+                               ? json_line(report(provenance, result, file.string(), seconds))
+                               : file.string();
+  if (!output.is_standard_output()) {
+    print_to_stdout(line + "\n");
+  } else if (options.draw.json) {
+    console.always(line);
+  }
+}
+
+}  // namespace zimage::cli

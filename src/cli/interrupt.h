@@ -1,0 +1,45 @@
+// SIGINT, SIGTERM and SIGHUP -> a stop_token. The first asks for an orderly end, the second ends
+// the process at once.
+#pragma once
+
+#include <pthread.h>
+#include <signal.h>
+
+#include <atomic>
+#include <functional>
+#include <stop_token>
+#include <thread>
+
+namespace zimage::cli {
+
+class Interrupt {
+ public:
+  Interrupt() = default;
+  ~Interrupt();
+  Interrupt(const Interrupt&) = delete;
+  Interrupt& operator=(const Interrupt&) = delete;
+
+  // From here on the signals are blocked in the calling thread, and in the threads that it makes
+  // later, and one thread waits for them; before, they end the process as usual. A signal that is
+  // ignored (a background job's SIGINT) stays ignored. `before_exit` runs on the waiting thread
+  // before the second signal ends the process; it must not wait for other threads for long. Called
+  // at most once.
+  void watch(std::function<void()> before_exit);
+
+  std::stop_token token() const { return stop_.get_token(); }
+  // The signal that came first; 0 when none did.
+  int signal() const { return signal_; }
+
+ private:
+  void wait(const std::function<void()>& before_exit);
+
+  std::stop_source stop_;
+  std::atomic<int> signal_{0};
+  std::atomic<bool> done_{false};
+  int wake_signal_ = 0;  // one of those that the thread waits for
+  sigset_t signals_{};
+  sigset_t previous_mask_{};
+  std::thread thread_;
+};
+
+}  // namespace zimage::cli

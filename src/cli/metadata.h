@@ -1,0 +1,33 @@
+// What a picture says about how it was drawn.
+#pragma once
+
+#include <string>
+
+#include "image/image.h"
+#include "pipeline/pipeline.h"
+
+namespace zimage::cli {
+
+// How one picture came to be.
+struct Provenance {
+  Request request;     // with every default filled in
+  std::string model;   // its name
+  std::string device;  // Pipeline::device_description()
+};
+
+// "cpu" or "cuda".
+const char* name_of(RngKind rng);
+
+// The text that AUTOMATIC1111's web UI writes and that most readers of AI pictures understand: the
+// prompt, then one line of "Name: value" pairs. Source: stable-diffusion-webui,
+// modules/infotext_utils.py.
+std::string a1111_parameters(const Provenance& provenance);
+
+// {"program": ..., "version": ..., "prompt": ..., ...}: every field that decides what is drawn, and
+// what drew it, in one line.
+std::string request_json(const Provenance& provenance);
+
+// Both, as the text chunks "parameters" and "zimage".
+ImageText metadata(const Provenance& provenance);
+
+}  // namespace zimage::cli

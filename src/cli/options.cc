@@ -1,0 +1,305 @@
+// The options' names, help and grouping, on CLI11; values are parsed by values.h.
+#include "cli/options.h"
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <functional>
+#include <string_view>
+#include <utility>
+
+#include "base/error.h"
+#include "base/quote.h"
+#include "cli/values.h"
+
+namespace zimage::cli {
+namespace {
+
+constexpr int kMaxThreads = 4096;
+constexpr int kMaxRepeats = 1000;
+
+constexpr const char* kExitCodes =
+    "Exit codes: 0 done, 1 failed, 2 the request has no meaning (usage), 129 / 130 / 143 ended by\n"
+    "SIGHUP / SIGINT (Ctrl-C) / SIGTERM. A picture that is not whole is never left behind.";
+
+constexpr const char* kMainFooter =
+    "Examples:\n"
+    "  zimage generate -p \"a red heart on a black background\"\n"
+    "  zimage generate --help\n"
+    "  zimage info\n"
+    "  zimage bench --repeat 5\n";
+
+constexpr const char* kGenerateFooter =
+    "Examples:\n"
+    "  zimage generate -p \"a red heart on a black background\"\n"
+    "  zimage generate -p \"\xe4\xb8\x80\xe5\x8f\xaa\xe7\x99\xbd\xe7\x8c\xab\" --size 256x320 "
+    "--seed 7 -o cat.png\n"
+    "  zimage generate -m ~/models/Z-Image-Turbo --prompt-file prompt.txt -o pictures/\n"
+    "  zimage generate -p \"a green leaf\" --json | jq .seconds\n"
+    "  zimage generate -p \"a green leaf\" -o - > leaf.png\n"
+    "\n"
+    "The picture's path is printed to standard output, everything else to standard error. The PNG\n"
+    "carries the request (text chunks \"parameters\" and \"zimage\"), enough to draw it again.\n"
+    "\n";
+
+constexpr const char* kInfoFooter =
+    "Examples:\n"
+    "  zimage info\n"
+    "  zimage info ~/models/Z-Image-Turbo --json\n";
+
+constexpr const char* kBenchFooter =
+    "Examples:\n"
+    "  zimage bench\n"
+    "  zimage bench --size 512x512 --steps 4 --repeat 5 -t 2 --json\n"
+    "\n"
+    "Shares are of this machine's f32 FMA peak, measured in the same run.\n";
+
+// Adds an option whose text goes to `take` as soon as it is parsed. The last of several counts.
+CLI::Option* add_value(CLI::App& app, const std::string& names, const std::string& placeholder,
+                       std::function<void(const std::string&)> take, const std::string& help) {
+  return app.add_option_function<std::string>(names, std::move(take), help)
+      ->type_name(placeholder)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+}
+
+CLI::Option* add_text(CLI::App& app, const std::string& names, const std::string& placeholder,
+                      std::optional<std::string>& target, const std::string& help) {
+  return add_value(
+      app, names, placeholder, [&target](const std::string& text) { target = text; }, help);
+}
+
+void add_model(CLI::App& app, std::optional<std::string>& target) {
+  add_text(app, "-m,--model", "FOLDER", target,
+           "The model's folder (default: $ZIMAGE_MODEL, then the model that comes with zimage)");
+}
+
+void add_draw_options(CLI::App& app, DrawOptions& options) {
+  add_model(app, options.model);
+  const char* const kPicture = "Picture";
+  add_value(
+      app, "-W,--width", "N",
+      [&options](const std::string& text) { options.width = parse_count("--width", text); },
+      "Pixels (default: the model's)")
+      ->group(kPicture);
+  add_value(
+      app, "-H,--height", "N",
+      [&options](const std::string& text) { options.height = parse_count("--height", text); },
+      "Pixels (default: the model's)")
+      ->group(kPicture);
+  add_value(
+      app, "--size", "WxH",
+      [&options](const std::string& text) {
+        const Size size = parse_size("--size", text);
+        options.width = size.width;
+        options.height = size.height;
+      },
+      "Both at once")
+      ->group(kPicture);
+  add_value(
+      app, "-s,--steps", "N",
+      [&options](const std::string& text) { options.steps = parse_count("--steps", text); },
+      "Forwards of the transformer (default: the model's, 8 for Turbo)")
+      ->group(kPicture);
+  const char* const kMachine = "Machine";
+  add_value(
+      app, "-t,--threads", "N",
+      [&options](const std::string& text) {
+        options.threads = parse_small_count("--threads", text, kMaxThreads);
+      },
+      "Threads (default: one for each core this process may use)")
+      ->group(kMachine);
+  add_value(
+      app, "--device", "DEVICE",
+      [&options](const std::string& text) { options.device = parse_device("--device", text); },
+      "auto, cpu, cuda, or cuda:N for one of several (default: auto)")
+      ->group(kMachine);
+}
+
+void add_generate(CLI::App& app, GenerateOptions& options) {
+  add_text(app, "-p,--prompt", "TEXT", options.prompt,
+           "What to draw, in any language; may be empty");
+  add_text(app, "--prompt-file", "FILE", options.prompt_file,
+           "Read the prompt from a file; - is standard input");
+  add_text(
+      app, "-o,--output", "PATH", options.output,
+      "A file, or a folder for the default name zimage-SEED.png (default: the current folder);\n"
+      "- is standard output. An existing file is kept: the next free name is taken");
+  app.add_flag("--force", options.force, "Overwrite an existing file");
+  add_draw_options(app, options.draw);
+  add_value(
+      app, "--seed", "N",
+      [&options](const std::string& text) { options.seed = parse_seed("--seed", text); },
+      "0 to 2^64-1: one seed, one picture (default: random, and printed)")
+      ->group("Picture");
+  add_value(
+      app, "--rng", "KIND",
+      [&options](const std::string& text) {
+        if (text != "cpu" && text != "cuda") {
+          throw Error(ErrorCode::InvalidArgument,
+                      "--rng: expected cpu or cuda, found " + quote(text));
+        }
+        options.rng = text == "cpu" ? RngKind::Cpu : RngKind::Cuda;
+      },
+      "Which of torch's generators the noise follows: cpu or cuda (default: cpu)")
+      ->group("Picture");
+  const char* const kMessages = "Messages";
+  app.add_flag_callback(
+         "-v,--verbose", [&options] { options.verbosity = Verbosity::Verbose; },
+         "Print the device, the memory plan, each stage's time")
+      ->group(kMessages);
+  app.add_flag_callback(
+         "-q,--quiet", [&options] { options.verbosity = Verbosity::Quiet; },
+         "Print the picture's path and errors only")
+      ->group(kMessages);
+  app.add_flag("--json", options.draw.json, "Print one line of JSON instead of the path")
+      ->group(kMessages);
+  app.footer(std::string(kGenerateFooter) + kExitCodes);
+}
+
+void add_info(CLI::App& app, InfoOptions& options) {
+  add_text(app, "-m,--model,MODEL", "FOLDER", options.model,
+           "The model's folder (default: the one generate would use)");
+  app.add_flag("--json", options.json, "Print one line of JSON");
+  app.footer(kInfoFooter);
+}
+
+void add_bench(CLI::App& app, BenchOptions& options) {
+  add_value(
+      app, "-p,--prompt", "TEXT", [&options](const std::string& text) { options.prompt = text; },
+      "What to draw (default: " + quote(options.prompt) + ")");
+  add_value(
+      app, "--repeat", "N",
+      [&options](const std::string& text) {
+        options.repeat = parse_small_count("--repeat", text, kMaxRepeats);
+      },
+      "Pictures to draw; the best time of each stage counts (default: 3)");
+  app.add_flag("--random-weights", options.random_weights,
+               "Fill the networks with random numbers: the model's configuration files suffice");
+  add_draw_options(app, options.draw);
+  app.add_flag("--json", options.draw.json, "Print one line of JSON");
+  app.footer(kBenchFooter);
+}
+
+// CLI11 takes "--prompt=" for an option whose value follows; it is an option whose value is empty.
+std::vector<std::string> with_empty_values(const std::vector<std::string>& arguments) {
+  std::vector<std::string> result;
+  for (const std::string& argument : arguments) {
+    if (argument.starts_with("--") && argument.size() > 3 &&
+        argument.find('=') == argument.size() - 1) {
+      result.push_back(argument.substr(0, argument.size() - 1));
+      result.emplace_back();
+    } else {
+      result.push_back(argument);
+    }
+  }
+  return result;
+}
+
+// The command that was chosen, or `app` itself.
+CLI::App& chosen(CLI::App& app) {
+  return app.get_subcommands().empty() ? app : *app.get_subcommands().front();
+}
+
+[[noreturn]] void refuse_extra(CLI::App& app) {
+  CLI::App& command = chosen(app);
+  const std::string extra = app.remaining(true).front();
+  const std::string name = extra.substr(0, extra.find('='));
+  const bool is_option = extra.size() > 1 && extra.front() == '-';
+  std::vector<std::string> candidates;
+  if (is_option) {
+    for (const CLI::Option* option : command.get_options()) {
+      for (const std::string& long_name : option->get_lnames())
+        candidates.push_back("--" + long_name);
+    }
+  } else if (&command == &app) {
+    for (const CLI::App* subcommand : app.get_subcommands([](CLI::App*) { return true; })) {
+      candidates.push_back(subcommand->get_name());
+    }
+  }
+  const char* kind = is_option ? "option" : &command == &app ? "command" : "argument";
+  std::string message = fmt::format("unknown {} {}", kind, quote(is_option ? name : extra));
+  if (const auto meant = closest(name, candidates)) {
+    message += fmt::format("; did you mean {}?", *meant);
+  } else if (!is_option && command.get_name() == "generate") {
+    message += "; the prompt goes in quotes after -p";
+  }
+  const std::string path = &command == &app ? "zimage" : "zimage " + command.get_name();
+  throw Error(ErrorCode::InvalidArgument, fmt::format("{} (see {} --help)", message, path));
+}
+
+void check_exclusions(const CLI::App& command) {
+  const auto given = [&command](const char* name) {
+    const CLI::Option* option = command.get_option_no_throw(name);
+    return option != nullptr && option->count() > 0;
+  };
+  const std::pair<const char*, const char*> exclusive[] = {{"--size", "--width"},
+                                                           {"--size", "--height"},
+                                                           {"--prompt", "--prompt-file"},
+                                                           {"--quiet", "--verbose"}};
+  for (const auto& [a, b] : exclusive) {
+    if (given(a) && given(b)) {
+      throw Error(ErrorCode::InvalidArgument, fmt::format("{} and {} exclude each other", a, b));
+    }
+  }
+  const CLI::Option* prompt = command.get_option_no_throw("--prompt");
+  if (prompt != nullptr && prompt->count() > 1) {
+    throw Error(
+        ErrorCode::InvalidArgument,
+        fmt::format("--prompt: expected one, found {}; put a prompt of several words in quotes",
+                    prompt->count()));
+  }
+  if (command.get_name() == "generate" && !given("--prompt") && !given("--prompt-file")) {
+    throw Error(ErrorCode::InvalidArgument,
+                "a prompt is needed: -p TEXT or --prompt-file FILE (see zimage generate --help)");
+  }
+}
+
+}  // namespace
+
+Command parse_arguments(const std::vector<std::string>& arguments) {
+  CLI::App app("Draws pictures from text with Z-Image-Turbo.", "zimage");
+  app.get_formatter()->column_width(26);
+  app.set_help_flag("-h,--help", "Print this help");
+  app.set_version_flag("--version", fmt::format("zimage {}", version()), "Print the version");
+  app.footer(std::string(kMainFooter) + "\n" + kExitCodes);
+
+  GenerateOptions generate;
+  InfoOptions info;
+  BenchOptions bench;
+  CLI::App* generate_app = app.add_subcommand("generate", "Draw a picture from a prompt");
+  CLI::App* info_app =
+      app.add_subcommand("info", "Print a model's parts, sizes, dtypes and parameter counts");
+  CLI::App* bench_app =
+      app.add_subcommand("bench", "Measure each stage against this machine's peak");
+  add_generate(*generate_app, generate);
+  add_info(*info_app, info);
+  add_bench(*bench_app, bench);
+
+  try {
+    std::vector<std::string> reversed = with_empty_values(arguments);
+    std::reverse(reversed.begin(), reversed.end());
+    app.parse(std::move(reversed));
+  } catch (const CLI::CallForHelp&) {
+    return ShowText{app.help()};
+  } catch (const CLI::CallForVersion& version_text) {
+    return ShowText{std::string(version_text.what()) + "\n"};
+  } catch (const CLI::ExtrasError&) {
+    refuse_extra(app);
+  } catch (const CLI::ArgumentMismatch&) {
+    // Every option takes the last of several values, so only one mismatch is left: no value at the
+    // end.
+    throw Error(ErrorCode::InvalidArgument, arguments.back() + ": a value is needed");
+  } catch (const CLI::ParseError& error) {
+    throw Error(ErrorCode::InvalidArgument, error.what());
+  }
+  if (&chosen(app) == &app) {
+    throw Error(ErrorCode::InvalidArgument,
+                "a command is needed: generate, info or bench (see zimage --help)");
+  }
+  check_exclusions(chosen(app));
+  if (*info_app) return info;
+  if (*bench_app) return bench;
+  return generate;
+}
+
+}  // namespace zimage::cli

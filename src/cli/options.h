@@ -1,0 +1,63 @@
+// Arguments -> what to do. Everything that can be refused without opening a file is refused here.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "pipeline/pipeline.h"
+
+namespace zimage::cli {
+
+enum class Verbosity : std::uint8_t { Quiet, Normal, Verbose };
+
+// What `generate` and `bench` share: which picture, and where it is computed.
+struct DrawOptions {
+  std::optional<std::string> model;  // the folder; absent: the default model
+  std::optional<std::int64_t> width;
+  std::optional<std::int64_t> height;
+  std::optional<std::int64_t> steps;
+  std::string device = "auto";
+  int threads = 0;  // 0: one for each core this process may use
+  bool json = false;
+};
+
+struct GenerateOptions {
+  DrawOptions draw;
+  // Exactly one of the two is present.
+  std::optional<std::string> prompt;
+  std::optional<std::string> prompt_file;  // "-" is standard input
+  std::optional<std::string> output;       // "-" is standard output
+  std::optional<std::uint64_t> seed;
+  RngKind rng = RngKind::Cpu;
+  Verbosity verbosity = Verbosity::Normal;
+  bool force = false;
+};
+
+struct InfoOptions {
+  std::optional<std::string> model;
+  bool json = false;
+};
+
+struct BenchOptions {
+  DrawOptions draw;
+  std::string prompt = "a red apple on a wooden table";
+  int repeat = 3;
+  bool random_weights = false;  // only the model's configuration is read
+};
+
+// Help or version: to be printed to standard output.
+struct ShowText {
+  std::string text;
+};
+
+using Command = std::variant<ShowText, GenerateOptions, InfoOptions, BenchOptions>;
+
+// `arguments` are those after the program's name. Throws InvalidArgument: an unknown command or
+// option (with the one that was probably meant), a value that has no meaning, options that exclude
+// each other.
+Command parse_arguments(const std::vector<std::string>& arguments);
+
+}  // namespace zimage::cli

@@ -1,0 +1,109 @@
+// Strict parsing: no signs, blanks, prefixes or trailing characters.
+#include "cli/values.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <limits>
+#include <numeric>
+#include <vector>
+
+#include "base/error.h"
+#include "base/quote.h"
+
+namespace zimage::cli {
+namespace {
+
+[[noreturn]] void refuse(std::string_view option, std::string_view expected,
+                         std::string_view found) {
+  throw Error(ErrorCode::InvalidArgument,
+              fmt::format("{}: expected {}, found {}", option, expected, quote(found)));
+}
+
+// The number that `text` is, when all of it is one in decimal digits that fits.
+template <typename Integer>
+std::optional<Integer> whole_number(std::string_view text) {
+  Integer value = 0;
+  const char* end = text.data() + text.size();
+  const auto [stop, error] = std::from_chars(text.data(), end, value);
+  if (text.empty() || text.front() == '-' || error != std::errc{} || stop != end)
+    return std::nullopt;
+  return value;
+}
+
+std::size_t edit_distance(std::string_view a, std::string_view b) {
+  std::vector<std::size_t> row(b.size() + 1);
+  std::iota(row.begin(), row.end(), std::size_t{0});
+  for (std::size_t i = 1; i <= a.size(); ++i) {
+    std::size_t diagonal = row[0];
+    row[0] = i;
+    for (std::size_t j = 1; j <= b.size(); ++j) {
+      const std::size_t replaced = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
+      diagonal = row[j];
+      row[j] = std::min({row[j] + 1, row[j - 1] + 1, replaced});
+    }
+  }
+  return row.back();
+}
+
+}  // namespace
+
+std::int64_t parse_count(std::string_view option, std::string_view text) {
+  const auto value = whole_number<std::int64_t>(text);
+  if (!value || *value < 1) refuse(option, "a whole number of 1 or more", text);
+  return *value;
+}
+
+std::uint64_t parse_seed(std::string_view option, std::string_view text) {
+  const auto value = whole_number<std::uint64_t>(text);
+  if (!value) {
+    refuse(option, "a whole number from 0 to 18446744073709551615 (leave it out for a random one)",
+           text);
+  }
+  return *value;
+}
+
+int parse_small_count(std::string_view option, std::string_view text, int most) {
+  const auto value = whole_number<int>(text);
+  if (!value || *value < 1 || *value > most) {
+    refuse(option, fmt::format("a whole number from 1 to {}", most), text);
+  }
+  return *value;
+}
+
+Size parse_size(std::string_view option, std::string_view text) {
+  const std::size_t cross = text.find_first_of("xX");
+  if (cross != std::string_view::npos) {
+    const auto width = whole_number<std::int64_t>(text.substr(0, cross));
+    const auto height = whole_number<std::int64_t>(text.substr(cross + 1));
+    if (width && height && *width >= 1 && *height >= 1) return {*width, *height};
+  }
+  refuse(option, "a width and a height of 1 or more, such as 768x512", text);
+}
+
+std::string parse_device(std::string_view option, std::string_view text) {
+  constexpr std::string_view kIndexed = "cuda:";
+  const bool indexed =
+      text.starts_with(kIndexed) && whole_number<int>(text.substr(kIndexed.size()));
+  if (!indexed && text != "auto" && text != "cpu" && text != "cuda" && text != "reference") {
+    refuse(option, "auto, cpu, cuda or cuda:N", text);
+  }
+  return std::string(text);
+}
+
+std::optional<std::string> closest(std::string_view word, std::span<const std::string> candidates) {
+  std::optional<std::string> best;
+  // A third of the word may differ: "--stpes" is "--steps", and "--foo" is nothing.
+  std::size_t best_distance = std::max<std::size_t>(1, word.size() / 3) + 1;
+  for (const std::string& candidate : candidates) {
+    const std::size_t distance = edit_distance(word, candidate);
+    if (distance < best_distance) {
+      best = candidate;
+      best_distance = distance;
+    }
+  }
+  return best;
+}
+
+}  // namespace zimage::cli

@@ -1,0 +1,33 @@
+// The values of options as text -> numbers. Every message names the option, what was expected and
+// what was found.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace zimage::cli {
+
+// A decimal whole number from 1 to the largest 64-bit integer. Throws InvalidArgument.
+std::int64_t parse_count(std::string_view option, std::string_view text);
+// A decimal whole number from 0 to 2^64 - 1. Throws InvalidArgument.
+std::uint64_t parse_seed(std::string_view option, std::string_view text);
+// A decimal whole number from 1 to `most`. Throws InvalidArgument.
+int parse_small_count(std::string_view option, std::string_view text, int most);
+
+struct Size {
+  std::int64_t width = 0;
+  std::int64_t height = 0;
+};
+// "768x512". Throws InvalidArgument.
+Size parse_size(std::string_view option, std::string_view text);
+
+// "auto", "cpu", "cuda", "cuda:N" or "reference". Throws InvalidArgument.
+std::string parse_device(std::string_view option, std::string_view text);
+
+// The candidate that `word` is most likely a misspelling of; nothing when none is close.
+std::optional<std::string> closest(std::string_view word, std::span<const std::string> candidates);
+
+}  // namespace zimage::cli

@@ -1,0 +1,134 @@
+"""Help, version, and every request that is refused before a model is opened."""
+
+import os
+
+from program import ProgramTest, environment, main
+
+
+class Help(ProgramTest):
+    def test_every_level_has_help_with_examples(self):
+        for command in ([], ["generate"], ["info"], ["bench"]):
+            for flag in ("-h", "--help"):
+                result = self.run_program(*command, flag)
+                self.assertEqual(result.returncode, 0)
+                self.assertEqual(result.stderr, b"")
+                text = result.stdout.decode()
+                self.assertIn("Usage: " + " ".join(["zimage", *command]), text)
+                self.assertIn("Examples:\n  zimage ", text)
+
+    def test_help_names_every_option_and_the_exit_codes(self):
+        text = self.run_program("generate", "--help").stdout.decode()
+        for option in (
+            "-m,--model -p,--prompt --prompt-file -o,--output -W,--width -H,--height --size "
+            "-s,--steps --seed --rng -t,--threads --device -v,--verbose -q,--quiet --json --force"
+        ).split():
+            self.assertIn(f"  {option} ", text)
+        self.assertIn("Exit codes: 0 ", text)
+
+    def test_version(self):
+        result = self.run_program("--version")
+        self.assertEqual(result.returncode, 0)
+        self.assertRegex(result.stdout.decode(), r"^zimage \d+\.\d+\.\d+\n$")
+
+    def test_a_full_disk_is_no_success(self):
+        with open("/dev/full", "wb") as full:
+            result = self.run_program("--help", stdout=full)
+        self.assert_fails(result, 1, "standard output: No space left on device")
+
+
+class Refusals(ProgramTest):
+    def refused(self, arguments, *fragments):
+        with self.subTest(arguments=arguments):
+            result = self.run_program(*arguments)
+            self.assert_fails(result, 2, *fragments)
+            self.assert_empty()
+
+    def test_commands(self):
+        self.refused([], "a command is needed: generate, info or bench")
+        self.refused(["generat", "-p", "x"], 'unknown command "generat"; did you mean generate?')
+        self.refused(["frobnicate"], 'unknown command "frobnicate" (see zimage --help)')
+
+    def test_unknown_options(self):
+        self.refused(["--foo"], 'unknown option "--foo" (see zimage --help)')
+        self.refused(
+            ["generate", "-p", "a", "--stpes", "4"],
+            'unknown option "--stpes"; did you mean --steps? (see zimage generate --help)',
+        )
+        self.refused(["generate", "-p", "a", "--hieght=4"], "did you mean --height?")
+        self.refused(["generate", "-p", "a", "--negative-prompt", "b"], "--negative-prompt")
+        self.refused(["generate", "-x"], 'unknown option "-x"')
+        self.refused(["info", "a", "b"], 'unknown argument "b"')
+        self.refused(["generate", "a cat"], 'unknown argument "a cat"; the prompt goes in quotes')
+
+    def test_missing_and_conflicting(self):
+        self.refused(["generate"], "a prompt is needed: -p TEXT or --prompt-file FILE")
+        self.refused(["generate", "-p"], "-p: a value is needed")
+        self.refused(["generate", "-p", "a", "-p", "b"], "--prompt: expected one, found 2")
+        self.refused(["generate", "-p", "a", "--prompt-file", "b"], "exclude each other")
+        self.refused(["generate", "-p", "a", "--size", "9x9", "-W", "9"], "--size and --width")
+        self.refused(["generate", "-p", "a", "-q", "-v"], "--quiet and --verbose")
+
+    def test_values(self):
+        def value(option, text, *fragments):
+            self.refused(["generate", "-p", "a", option, text], f'found "{text}"', *fragments)
+
+        for option in ("--width", "--height", "--steps"):
+            for text in ("0", "-1", "x", "", "1.5", "8k", " 8", "+8", "0x10", "9" * 20):
+                value(option, text, f"{option}: expected a whole number of 1 or more")
+        for text in ("256", "256x", "x256", "0x256", "256x-1", "256*256", "axb"):
+            value("--size", text, "--size: expected a width and a height")
+        for text in ("-1", "18446744073709551616", "random"):
+            value("--seed", text, "--seed: expected a whole number from 0 to 18446744073709551615")
+        value("--rng", "gpu", "--rng: expected cpu or cuda")
+        for text in ("tpu", "cuda:", "cuda:x", "cuda:-1"):
+            value("--device", text, "--device: expected auto, cpu, cuda or cuda:N")
+        for text in ("0", "-2", "5000"):
+            value("--threads", text, "--threads: expected a whole number from 1 to 4096")
+        self.refused(["bench", "--repeat", "0"], "--repeat: expected a whole number from 1 to 1000")
+        value("--output", "", "--output: expected a path")
+        value("--model", "", "--model: expected a folder")
+
+    def test_a_terminal_is_not_steered_by_arguments(self):
+        result = self.run_program("generate", "-p", "a", "--\x1b[2Jx")
+        self.assertEqual(result.returncode, 2)
+        self.assertNotIn(b"\x1b", result.stderr)
+
+
+class Prompts(ProgramTest):
+    def test_text_that_is_no_utf8(self):
+        result = self.run_program(*(os.fsencode(a) for a in ("generate", "-p")), b"caf\xe9")
+        self.assert_fails(result, 2, "--prompt: expected UTF-8, found byte 0xe9 at offset 3")
+
+    def test_files(self):
+        def refused(content, code, *fragments):
+            (self.folder / "prompt.txt").write_bytes(content)
+            result = self.run_program("generate", "--prompt-file", "prompt.txt")
+            self.assert_fails(result, code, '--prompt-file "prompt.txt": ', *fragments)
+
+        refused(b"caf\xe9\n", 2, "expected UTF-8, found byte 0xe9 at offset 3")
+        refused("a cat".encode("utf-16"), 2, "expected UTF-8")
+        refused(b"a\0b", 2, "expected text, found a zero byte at offset 1")
+        refused(b"a" * (2 << 20), 1, "more than 1048576 bytes")
+        result = self.run_program("generate", "--prompt-file", "missing.txt")
+        self.assert_fails(result, 1, '"missing.txt": No such file or directory')
+        result = self.run_program("generate", "--prompt-file", ".")
+        self.assert_fails(result, 1, '"."')
+        result = self.run_program("generate", "--prompt-file", "-", input=b"\xff")
+        self.assert_fails(result, 2, "--prompt-file -: expected UTF-8, found byte 0xff at offset 0")
+
+
+class Models(ProgramTest):
+    def test_no_such_model(self):
+        result = self.run_program("generate", "-p", "a", "-m", "missing")
+        self.assert_fails(result, 1, '--model: there is no folder "missing"')
+        result = self.run_program("info", "missing")
+        self.assert_fails(result, 1, '--model: there is no folder "missing"')
+        result = self.run_program("info", env=environment(ZIMAGE_MODEL="/missing"))
+        self.assert_fails(result, 1, 'ZIMAGE_MODEL: there is no folder "/missing"')
+        (self.folder / "file").write_text("")
+        result = self.run_program("generate", "-p", "a", "-m", "file")
+        self.assert_fails(result, 1, '--model: expected a model\'s folder, "file" is none')
+
+
+if __name__ == "__main__":
+    main()

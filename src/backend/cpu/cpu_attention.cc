@@ -9,10 +9,11 @@ namespace {
 
 using cpu::Kernels;
 
-// Queries that pass over the keys together, so that each key is read from memory once for all of
-// them; their panels share the second cache with a block of keys and values.
-constexpr std::size_t kGroupBytes = 131072;
-constexpr std::size_t kMostPanels = 8;
+// Panels of queries that pass over the keys together, so that a block of keys is copied once for
+// all of them: as many as share the second cache with it.
+constexpr std::size_t kGroupBytes = 300 << 10;
+// What copying the keys costs, in passes of one panel over them.
+constexpr double kCopyCost = 0.7;
 
 std::size_t as_size(std::int64_t extent) {
   return static_cast<std::size_t>(extent);
@@ -24,13 +25,20 @@ std::size_t align(std::size_t bytes) {
   return ceil_div(bytes, Arena::kAlignment) * Arena::kAlignment;
 }
 
-// As many panels as fit, but enough groups to keep every thread busy to the end.
-std::size_t choose_group(const Kernels& kernels, std::size_t head_dim, std::size_t panels,
+// The group size, among those that fit, with which the busiest thread ends first.
+std::size_t choose_group(std::size_t panels, std::size_t heads, std::size_t fit,
                          std::size_t threads) {
-  const std::size_t one = kernels.attention_scratch(head_dim, 1);
-  const std::size_t more = kernels.attention_scratch(head_dim, 2) - one;
-  const std::size_t fit = std::clamp<std::size_t>(kGroupBytes / more, 1, kMostPanels);
-  return threads == 1 ? fit : std::clamp<std::size_t>(panels / (4 * threads), 1, fit);
+  std::size_t best = 1;
+  double best_cost = 0;
+  for (std::size_t group = 1; group <= std::min(fit, panels); ++group) {
+    const std::size_t jobs = ceil_div(heads * ceil_div(panels, group), threads);
+    const double cost = static_cast<double>(jobs) * (static_cast<double>(group) + kCopyCost);
+    if (group == 1 || cost < best_cost) {
+      best = group;
+      best_cost = cost;
+    }
+  }
+  return best;
 }
 
 }  // namespace
@@ -42,36 +50,36 @@ std::size_t CpuBackend::attention_scratch(const Tensor& out) const {
 }
 
 void CpuBackend::do_attention(const Tensor& out, const Tensor& qkv, const AttentionArgs& args) {
-  const std::size_t rows = as_size(qkv.dim(0));
-  if (rows == 0) return;
+  if (qkv.dim(0) == 0) return;
   const std::size_t heads = as_size(args.heads);
   const std::size_t kv_heads = as_size(args.kv_heads);
-  const std::size_t head_dim = as_size(qkv.dim(1)) / (heads + 2 * kv_heads);
-  const std::size_t panel = 2 * kernels_.lanes;
-  const std::size_t panels = ceil_div(rows, panel);
-  const std::size_t group = choose_group(kernels_, head_dim, panels * heads, as_size(threads_));
-  const std::size_t groups = ceil_div(panels, group);
-  const std::size_t piece = align(kernels_.attention_scratch(head_dim, group));
-  need_scratch(as_size(threads_) * piece);
+  const std::size_t sharing = heads / kv_heads;
   cpu::HeadArgs head;
   head.stride = as_size(qkv.dim(1));
   head.out_stride = as_size(out.dim(1));
-  head.head_dim = head_dim;
-  head.keys = rows;
+  head.head_dim = head.stride / (heads + 2 * kv_heads);
+  head.rows = as_size(qkv.dim(0));
   head.scale = args.scale;
   head.causal = args.causal;
-  cpu::parallel_for(threads_, heads * groups, [&](std::size_t job, std::size_t thread) {
-    // The last queries see the most keys, so they come first and the threads end together.
-    const std::size_t index = groups - 1 - job % groups;
-    const std::size_t h = job / groups;
-    const std::size_t kv = h / (heads / kv_heads);
+  const std::size_t panels = sharing * ceil_div(head.rows, 2 * kernels_.lanes);
+  const std::size_t one = kernels_.attention_scratch(head.head_dim, 1);
+  const std::size_t more = kernels_.attention_scratch(head.head_dim, 2) - one;
+  const std::size_t fit = std::max<std::size_t>(kGroupBytes / more, 1);
+  const std::size_t group = choose_group(panels, kv_heads, fit, as_size(threads_));
+  const std::size_t groups = ceil_div(panels, group);
+  const std::size_t piece = align(kernels_.attention_scratch(head.head_dim, group));
+  need_scratch(as_size(threads_) * piece);
+  cpu::parallel_for(threads_, kv_heads * groups, [&](std::size_t job, std::size_t thread) {
+    const std::size_t kv = job / groups;
     cpu::HeadArgs part = head;
-    part.q = qkv.as<float>() + h * head_dim;
-    part.k = qkv.as<float>() + (heads + kv) * head_dim;
-    part.v = part.k + kv_heads * head_dim;
-    part.out = out.as<float>() + h * head_dim;
-    part.query_begin = index * group * panel;
-    part.query_end = std::min(rows, (index + 1) * group * panel);
+    part.q = qkv.as<float>() + kv * sharing * head.head_dim;
+    part.k = qkv.as<float>() + (heads + kv) * head.head_dim;
+    part.v = part.k + kv_heads * head.head_dim;
+    part.out = out.as<float>() + kv * sharing * head.head_dim;
+    // The last queries may see more keys, so they come first and the threads end together.
+    const std::size_t index = groups - 1 - job % groups;
+    part.panel_begin = panels * index / groups;
+    part.panel_end = panels * (index + 1) / groups;
     part.scratch = reinterpret_cast<float*>(scratch_ + thread * piece);
     kernels_.attention(part);
   });

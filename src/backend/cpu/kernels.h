@@ -61,18 +61,20 @@ struct GemmArgs {
   float* scratch = nullptr;  // gemm_scratch() bytes
 };
 
-// Attention of queries [query_begin, query_end) of one head over its keys. Rows of q, k and v are
-// `stride` apart; query i sees keys 0..i when causal.
+// Attention of panels of queries over the keys of one key head. The rows of each of the `heads`
+// query heads that read it are cut into panels of 2 lanes, the last one short; panels are numbered
+// through head after head. Rows of q, k, v are `stride` apart, heads in a row head_dim; query i
+// sees keys 0..i when causal.
 struct HeadArgs {
-  const float* q = nullptr;
+  const float* q = nullptr;  // of the first of the heads
   const float* k = nullptr;
   const float* v = nullptr;
   std::size_t stride = 0;
-  float* out = nullptr;
+  float* out = nullptr;  // of the first of the heads
   std::size_t out_stride = 0;
   std::size_t head_dim = 0;
-  std::size_t keys = 0;
-  std::size_t query_begin = 0, query_end = 0;
+  std::size_t rows = 0;
+  std::size_t panel_begin = 0, panel_end = 0;
   float scale = 0;
   bool causal = false;
   float* scratch = nullptr;  // attention_scratch() bytes
@@ -140,7 +142,7 @@ struct Kernels {
   std::size_t (*gemm_scratch)(const GemmArgs& args);
 
   void (*attention)(const HeadArgs& args);
-  // Bytes of scratch for that many queries, in panels of 2 lanes.
+  // Bytes of scratch for that many panels of queries.
   std::size_t (*attention_scratch)(std::size_t head_dim, std::size_t panels);
 
   void (*rms_norm)(const NormRowsArgs& args);

@@ -63,8 +63,11 @@ inline Vec exp(Vec x) {
 // 2^x for x <= 0 within 1.5 ulp; 0 below -126.5; NaN stays NaN.
 inline Vec exp2_nonpositive(Vec x) {
   x = max(broadcast(-127.F), x);
-  const Vec n = round_even(x);
-  const Vec f = x - n;
+  // Adding 1.5 2^23 leaves no fraction bits, so this rounds to an integer n and puts n + 127, the
+  // exponent field of 2^n, into the lowest bits.
+  const Vec magic = broadcast(0x1.8p23F + 127.F);
+  const Vec shifted = x + magic;
+  const Vec f = x - (shifted - magic);
   // Minimax for (2^f - 1) / f on [-1/2, 1/2], relative error of 2^f 2e-9.
   Vec q = broadcast(0.000153532572944F);
   q = fma(q, f, broadcast(0.00133990033765F));
@@ -73,7 +76,7 @@ inline Vec exp2_nonpositive(Vec x) {
   q = fma(q, f, broadcast(0.240226478969F));
   q = fma(q, f, broadcast(0.693147202985F));
   q = fma(q, f, broadcast(1.F));
-  return q * power_of_two(n);
+  return q * low_bits_as_exponent(shifted);
 }
 
 inline Vec sigmoid(Vec x) {

@@ -144,6 +144,9 @@ inline Vec power_of_two(Vec n) {
   const IntVector exponent = __builtin_convertvector(n.v, IntVector) + 127;
   return {as_floats(__builtin_convertvector(exponent, UnsignedVector) << 23)};
 }
+inline Vec low_bits_as_exponent(Vec x) {
+  return {as_floats(as_bits(x.v) << 23)};
+}
 inline Vec select_less(Vec a, Vec b, Vec x, Vec y) {
   return {a.v < b.v ? x.v : y.v};
 }

@@ -36,7 +36,7 @@ class CheckpointPart {
   // config.json; the name of the returned object is the file's path.
   JsonObject config() const;
 
-  // Sorted. Views of host memory that live as long as the part.
+  // By canonical name (checkpoint/names.h). Views of host memory that live as long as the part.
   const std::map<std::string, Tensor, std::less<>>& tensors() const { return tensors_; }
   // Throws NotFound: "<folder>/transformer: tensor layers.0... is missing".
   const Tensor& tensor(std::string_view name) const;
@@ -51,6 +51,7 @@ class CheckpointPart {
  private:
   explicit CheckpointPart(const std::filesystem::path& folder);
   void add_file(const std::string& file_name);
+  void use_canonical_names();
 
   std::filesystem::path folder_;
   std::unique_ptr<Json> config_;

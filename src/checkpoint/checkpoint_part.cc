@@ -2,12 +2,14 @@
 #include <algorithm>
 #include <cstring>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "base/error.h"
 #include "base/log.h"
 #include "base/quote.h"
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/config_file.h"
+#include "checkpoint/names.h"
 #include "checkpoint/safetensors.h"
 #include "checkpoint/weight_files.h"
 
@@ -52,6 +54,22 @@ CheckpointPart::CheckpointPart(const fs::path& folder) : folder_(folder) {
   const WeightFiles files = find_weight_files(folder_);
   for (const std::string& name : files.names) add_file(name);
   if (!files.index.empty()) check_index(*this, files);
+  use_canonical_names();
+}
+
+void CheckpointPart::use_canonical_names() {
+  std::map<std::string, Tensor, std::less<>> tensors;
+  std::map<std::string, std::size_t, std::less<>> file_indices;
+  for (const auto& [stored, tensor] : tensors_) {
+    const std::string name = canonical_name(stored);
+    if (!tensors.emplace(name, tensor).second) {
+      throw Error(ErrorCode::InvalidFile, file_of(stored) + ": holds tensor " + quote(name) +
+                                              " twice, with and without a prefix");
+    }
+    file_indices.emplace(name, file_indices_.find(stored)->second);
+  }
+  tensors_ = std::move(tensors);
+  file_indices_ = std::move(file_indices);
 }
 
 void CheckpointPart::add_file(const std::string& file_name) {

@@ -75,6 +75,23 @@ TEST_F(ModelFolder, OpensPartsWhenAskedFor) {
   EXPECT_EQ(checkpoint.tokenizer_file(), folder_.path() / "tokenizer" / "tokenizer.json");
 }
 
+// The published text encoder is a causal language model: its names begin with "model.".
+TEST_F(ModelFolder, GivesNamesWithoutTheWrappersPrefix) {
+  folder_.write("text_encoder/model.safetensors",
+                safetensors_text({{"model.norm.weight", "U8", "[2]", "12"},
+                                  {"lm_head.weight", "U8", "[1]", "3"}}));
+  const CheckpointPart part = Checkpoint::open(folder_.path()).part("text_encoder");
+  EXPECT_EQ(part.tensor("norm.weight").shape, Shape({2}));
+  EXPECT_EQ(part.tensor("lm_head.weight").shape, Shape({1}));
+  EXPECT_EQ(part.file_of("norm.weight"),
+            (folder_.path() / "text_encoder/model.safetensors").string());
+  folder_.write("text_encoder/model.safetensors",
+                safetensors_text(
+                    {{"model.norm.weight", "U8", "[2]", "12"}, {"norm.weight", "U8", "[1]", "3"}}));
+  expect_error(ErrorCode::InvalidFile, "twice, with and without a prefix",
+               [&] { Checkpoint::open(folder_.path()).part("text_encoder"); });
+}
+
 TEST_F(ModelFolder, NamesAFolderThatIsNotThere) {
   expect_error(ErrorCode::NotFound, "/absent: no such model folder",
                [&] { Checkpoint::open(folder_.path() / "absent"); });

@@ -10,9 +10,21 @@ struct Size {
 };
 
 // One row, a few, odd ones, more than a tile; widths under, over and between the tiles.
-constexpr Size kSizes[] = {{1, 64, 96},     {2, 33, 7},       {5, 256, 384},   {8, 256, 1537},
-                           {11, 384, 1152}, {31, 100, 65},    {33, 1024, 384}, {64, 384, 384},
-                           {97, 513, 130},  {288, 384, 1152}, {129, 64, 1000}};
+constexpr Size kSizes[] = {{1, 64, 96},
+                           {2, 33, 7},
+                           {5, 256, 384},
+                           {8, 256, 1537},
+                           {11, 384, 1152},
+                           {31, 100, 65},
+                           {33, 1024, 384},
+                           {64, 384, 384},
+                           {97, 513, 130},
+                           {288, 384, 1152},
+                           {129, 64, 1000},
+                           // Sums over more inputs than stay in the first cache, few and many rows.
+                           {7, 1030, 50},
+                           {26, 2000, 70},
+                           {300, 700, 40}};
 
 // Right f32 sums in another order: under 1e-12. One product missing of 1024: 1e-3. bf16 output
 // rounding: 3e-6. The bounds lie between.
@@ -74,6 +86,17 @@ TEST_P(Linear, StacksTheRowsOfItsParts) {
   const auto x = c.activations({37, 96});
   const auto weight = c.matrix({{100, 96}, {20, 96}, {7, 96}}, DType::BF16);
   const auto out = c.activations({37, 127});
+  reserve(ScratchOp::Linear, out.tested, x.tested, weight.tested);
+  c.run([&](const OpCase::Side& v) { v.backend().linear(v(out), v(x), v(weight)); });
+  EXPECT_LE(c.nmse(out), c.bound(kF32, kBf16));
+}
+
+// Parts of two types are stacked without rounding either.
+TEST_P(Linear, StacksPartsOfTwoTypes) {
+  OpCase c(backend());
+  const auto x = c.activations({19, 40});
+  const auto weight = c.matrix({{21, 40}, {30, 40}}, std::vector{DType::BF16, DType::F32});
+  const auto out = c.activations({19, 51});
   reserve(ScratchOp::Linear, out.tested, x.tested, weight.tested);
   c.run([&](const OpCase::Side& v) { v.backend().linear(v(out), v(x), v(weight)); });
   EXPECT_LE(c.nmse(out), c.bound(kF32, kBf16));

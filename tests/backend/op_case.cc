@@ -121,10 +121,15 @@ auto OpCase::load_both(Load load) {
 }
 
 OpCase::WeightPair OpCase::matrix(const std::vector<Shape>& parts, DType dtype, MatrixRole role) {
+  return matrix(parts, std::vector<DType>(parts.size(), dtype), role);
+}
+
+OpCase::WeightPair OpCase::matrix(const std::vector<Shape>& parts, const std::vector<DType>& dtypes,
+                                  MatrixRole role) {
   std::vector<Tensor> hosts;
-  for (const Shape& part : parts) {
-    hosts.push_back(host(
-        part, dtype, normal(part.elements(), 0.0F, 1.0F / std::sqrt(static_cast<float>(part[1])))));
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    const float deviation = 1.0F / std::sqrt(static_cast<float>(parts[i][1]));
+    hosts.push_back(host(parts[i], dtypes[i], normal(parts[i].elements(), 0.0F, deviation)));
   }
   return load_both(
       [&](Backend& backend, Arena& slab) { return backend.load_matrix(slab, hosts, role); });

@@ -35,6 +35,9 @@ class OpCase {
   // Parts of [rows, columns] with variance 1 / columns, stored as `dtype`.
   WeightPair matrix(const std::vector<Shape>& parts, DType dtype,
                     MatrixRole role = MatrixRole::Linear);
+  // The same with a type for each part.
+  WeightPair matrix(const std::vector<Shape>& parts, const std::vector<DType>& dtypes,
+                    MatrixRole role = MatrixRole::Linear);
   WeightPair kernel(const Shape& shape, DType dtype);
 
   // Calls `op` with each backend and a function that picks that backend's side of a pair.

@@ -55,11 +55,13 @@ struct F32Panel {
   }
 };
 
-// One tile: sums[r][c] (+)= sum over k of left(r, k) right(k, c).
+// One tile: sums[r][c] = or += sum over k of left(r, k) right(k, c).
 struct TileArgs {
   std::size_t depth = 0;
   float* sums = nullptr;  // [rows][kTileColumns]
-  bool start = true;      // from zero instead of from what sums holds
+  // Replaces what sums holds instead of adding to it. Adding a block's total rounds less than going
+  // on from it would.
+  bool start = true;
   // Memory that is needed soon: one cache line is fetched every kAheadSteps steps.
   const char* ahead = nullptr;
   std::size_t ahead_step = 0;
@@ -92,9 +94,8 @@ template <std::size_t kRows, class Left, class Right>
   for (std::size_t c = 0; c < kChains; ++c) {
 #pragma GCC unroll 16
     for (std::size_t r = 0; r < kRows; ++r) {
-      const bool from_memory = c == 0 && !args.start;
-      sums[c][r][0] = from_memory ? load(args.sums + r * kTileColumns) : zero();
-      sums[c][r][1] = from_memory ? load(args.sums + r * kTileColumns + kLanes) : zero();
+      sums[c][r][0] = zero();
+      sums[c][r][1] = zero();
     }
   }
   const std::size_t depth = args.depth;
@@ -128,7 +129,9 @@ template <std::size_t kRows, class Left, class Right>
       if constexpr (kChains == 4) {
         total = (total + sums[1][r][v]) + (sums[2][r][v] + sums[3][r][v]);
       }
-      store(args.sums + r * kTileColumns + v * kLanes, total);
+      float* target = args.sums + r * kTileColumns + v * kLanes;
+      if (!args.start) total = total + load(target);
+      store(target, total);
     }
   }
 }

@@ -1,0 +1,187 @@
+// What the CPU backend promises beyond the meaning of each operation: the same bytes on every
+// number of threads, the choice of kernels, NaN that is not lost on the way.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <random>
+#include <vector>
+
+#include "backend/cpu/cpu_backend.h"
+#include "base/error.h"
+#include "error_of.h"
+
+namespace zimage {
+namespace {
+
+std::vector<float> noise(std::int64_t n, unsigned seed) {
+  std::mt19937 engine(seed);
+  std::normal_distribution<float> normal;
+  std::vector<float> numbers(static_cast<std::size_t>(n));
+  for (float& number : numbers) number = normal(engine);
+  return numbers;
+}
+
+// One backend, and buffers for the operands of one test.
+class Rig {
+ public:
+  Rig(int threads, cpu::Isa isa) : backend_({.threads = threads, .isa = isa}) {}
+
+  CpuBackend& backend() { return backend_; }
+
+  Tensor tensor(const Shape& shape, unsigned seed) {
+    const std::vector<float> numbers = noise(shape.elements(), seed);
+    const std::size_t bytes = numbers.size() * sizeof(float);
+    const Tensor tensor{buffers_.emplace_back(backend_.allocate(bytes)).data(), DType::F32, shape};
+    backend_.upload(tensor, numbers.data());
+    return tensor;
+  }
+
+  Weight matrix(std::int64_t out, std::int64_t in, MatrixRole role) {
+    const std::size_t parts = role == MatrixRole::GateUp ? 2 : 1;
+    std::vector<std::vector<float>> rows;
+    std::vector<Tensor> tensors;
+    for (std::size_t part = 0; part < parts; ++part) {
+      rows.push_back(noise(out * in, static_cast<unsigned>(90 + part)));
+    }
+    for (std::vector<float>& part : rows) tensors.push_back({part.data(), DType::F32, {out, in}});
+    Arena measure;
+    backend_.load_matrix(measure, tensors, role);
+    Buffer& buffer = buffers_.emplace_back(backend_.allocate(measure.used()));
+    Arena slab(buffer.data(), measure.used());
+    return backend_.load_matrix(slab, tensors, role);
+  }
+
+  std::vector<std::byte> bytes(const Tensor& tensor) {
+    std::vector<std::byte> bytes(tensor.bytes());
+    backend_.download(bytes.data(), tensor);
+    return bytes;
+  }
+
+ private:
+  CpuBackend backend_;
+  std::vector<Buffer> buffers_;
+};
+
+class Cpu : public testing::TestWithParam<cpu::Isa> {};
+
+// A sum split over threads, or a tile whose rows depend on the split, changes last bits.
+TEST_P(Cpu, GivesTheSameBytesOnEveryNumberOfThreads) {
+  const auto run = [&](int threads) {
+    Rig rig(threads, GetParam());
+    CpuBackend& backend = rig.backend();
+    std::vector<std::vector<std::byte>> results;
+    for (const std::int64_t rows : {1, 3, 7, 13, 50, 97}) {
+      const Tensor x = rig.tensor({rows, 600}, 1);
+      const Tensor out = rig.tensor({rows, 333}, 2);
+      backend.linear(out, x, rig.matrix(333, 600, MatrixRole::Linear), {.accumulate = true});
+      results.push_back(rig.bytes(out));
+      backend.swiglu(out, x, rig.matrix(333, 600, MatrixRole::GateUp));
+      results.push_back(rig.bytes(out));
+      const Tensor qkv = rig.tensor({rows, 8 * 40}, 3);
+      const Tensor mixed = rig.tensor({rows, 4 * 40}, 4);
+      backend.attention(mixed, qkv, {.heads = 4, .kv_heads = 2, .scale = 0.2F, .causal = true});
+      results.push_back(rig.bytes(mixed));
+      backend.rms_norm(x, x, rig.tensor({600}, 5), {.eps = 1e-6F});
+      results.push_back(rig.bytes(x));
+    }
+    const Tensor map = rig.tensor({61, 67, 96}, 6);
+    backend.group_norm(map, map, rig.tensor({96}, 7), rig.tensor({96}, 8),
+                       {.groups = 32, .eps = 1e-6F, .activation = Activation::Silu});
+    results.push_back(rig.bytes(map));
+    return results;
+  };
+  const auto one = run(1);
+  for (const int threads : {2, 3, 8}) EXPECT_TRUE(run(threads) == one) << threads << " threads";
+}
+
+// A NaN that a maximum or a clamp drops would become a plausible picture. Each row stays for
+// itself.
+TEST_P(Cpu, KeepsNanInItsRow) {
+  Rig rig(1, GetParam());
+  CpuBackend& backend = rig.backend();
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  const Tensor x = rig.tensor({9, 40}, 1);
+  const Tensor out = rig.tensor({9, 24}, 2);
+  x.as<float>()[3 * 40 + 17] = nan;
+  backend.linear(out, x, rig.matrix(24, 40, MatrixRole::Linear), {.activation = Activation::Silu});
+  for (std::int64_t i = 0; i < out.elements(); ++i) {
+    EXPECT_EQ(std::isnan(out.as<float>()[i]), i / 24 == 3) << i;
+  }
+  // A query of NaN.
+  const Tensor qkv = rig.tensor({9, 3 * 16}, 3);
+  const Tensor mixed = rig.tensor({9, 16}, 4);
+  qkv.as<float>()[5 * 48 + 2] = nan;
+  backend.attention(mixed, qkv, {.heads = 1, .kv_heads = 1, .scale = 0.25F});
+  for (std::int64_t i = 0; i < mixed.elements(); ++i) {
+    EXPECT_EQ(std::isnan(mixed.as<float>()[i]), i / 16 == 5) << i;
+  }
+  // A key of NaN reaches every query.
+  qkv.as<float>()[5 * 48 + 2] = 0;
+  qkv.as<float>()[7 * 48 + 16 + 2] = nan;
+  backend.attention(mixed, qkv, {.heads = 1, .kv_heads = 1, .scale = 0.25F});
+  for (std::int64_t i = 0; i < mixed.elements(); ++i) {
+    EXPECT_TRUE(std::isnan(mixed.as<float>()[i])) << i;
+  }
+}
+
+// e^x is within 2 ulp, so silu is within 4, until e^-x overflows at -88 and a result of 1e-36
+// becomes 0.
+TEST_P(Cpu, SiluIsExactToAFewUnitsInTheLastPlace) {
+  Rig rig(1, GetParam());
+  const Tensor x = rig.tensor({20001}, 1);
+  std::vector<float> before(20001);
+  for (std::size_t i = 0; i < before.size(); ++i) {
+    before[i] = (static_cast<float>(i) - 10000.0F) / 90.0F;
+  }
+  rig.backend().upload(x, before.data());
+  rig.backend().silu(x);
+  for (std::size_t i = 0; i < before.size(); ++i) {
+    const auto value = static_cast<double>(before[i]);
+    const double expected = value / (1.0 + std::exp(-value));
+    const double unit = std::ldexp(1.0, std::ilogb(std::max(std::abs(expected), 1e-29)) - 23);
+    EXPECT_NEAR(static_cast<double>(x.as<float>()[i]), expected, 4 * unit) << value;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Isas, Cpu, testing::ValuesIn(cpu::available_isas()),
+                         [](const auto& param) { return std::string(cpu::name_of(param.param)); });
+
+TEST(CpuBackend, RefusesWhatItCannotBe) {
+  EXPECT_EQ(error_of([] { CpuBackend backend({.threads = -1}); }).code(),
+            ErrorCode::InvalidArgument);
+  EXPECT_EQ(error_of([] { cpu::isa_from_name("sse9"); }).code(), ErrorCode::InvalidArgument);
+  EXPECT_EQ(cpu::isa_from_name("avx2"), cpu::Isa::Avx2);
+  CpuBackend backend({.threads = 1});
+  Arena measure;
+  const Tensor empty{&measure, DType::F32, {4, 0}};
+  EXPECT_EQ(error_of([&] { backend.load_matrix(measure, {&empty, 1}, MatrixRole::Linear); }).code(),
+            ErrorCode::InvalidArgument);
+}
+
+TEST(CpuBackend, RefusesAWeightLoadedForAnotherOperation) {
+  Rig rig(1, cpu::Isa::Best);
+  const Tensor x = rig.tensor({2, 8}, 1);
+  const Tensor out = rig.tensor({2, 8}, 2);
+  const Weight weight = rig.matrix(8, 8, MatrixRole::GateUp);
+  const Weight plain = rig.matrix(16, 8, MatrixRole::Linear);
+  const Tensor wide = rig.tensor({2, 16}, 3);
+  EXPECT_EQ(error_of([&] { rig.backend().linear(wide, x, weight); }).code(),
+            ErrorCode::InvalidArgument);
+  EXPECT_EQ(error_of([&] { rig.backend().swiglu(out, x, plain); }).code(),
+            ErrorCode::InvalidArgument);
+}
+
+// Bounds no machine of this kind leaves; a loop that the compiler removed would.
+TEST(CpuBackend, MeasuresItsRates) {
+  CpuBackend backend({.threads = 1});
+  const Rates rates = backend.measure_rates();
+  EXPECT_GT(rates.flops, 1e8);
+  EXPECT_LT(rates.flops, 1e13);
+  EXPECT_GT(rates.bandwidth, 1e7);
+  EXPECT_LT(rates.bandwidth, 1e13);
+}
+
+}  // namespace
+}  // namespace zimage

@@ -15,8 +15,12 @@ std::uint8_t byte_at(const std::string& text, std::size_t at) {
 }  // namespace
 
 AddedTokens::AddedTokens(std::vector<AddedToken> tokens) : tokens_(std::move(tokens)) {
-  std::sort(tokens_.begin(), tokens_.end(),
-            [](const AddedToken& a, const AddedToken& b) { return a.content < b.content; });
+  std::stable_sort(tokens_.begin(), tokens_.end(),
+                   [](const AddedToken& a, const AddedToken& b) { return a.content < b.content; });
+  const auto end =
+      std::unique(tokens_.begin(), tokens_.end(),
+                  [](const AddedToken& a, const AddedToken& b) { return a.content == b.content; });
+  tokens_.erase(end, tokens_.end());
   for (const AddedToken& token : tokens_) ++first_[byte_at(token.content, 0) + 1U];
   for (std::size_t byte = 1; byte < first_.size(); ++byte) first_[byte] += first_[byte - 1];
 }

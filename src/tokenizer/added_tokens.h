@@ -26,6 +26,7 @@ class AddedTokens {
     std::int32_t id = 0;
   };
 
+  // Of tokens with one content the first counts.
   explicit AddedTokens(std::vector<AddedToken> tokens);
 
   // The leftmost token in `text` at or after `from`; of several that begin there the longest.

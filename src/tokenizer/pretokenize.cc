@@ -162,9 +162,10 @@ std::string to_nfc(std::string_view text) {
     at += character.length;
   }
   order_marks(codes);
-  codes.resize(checked(utf8proc_normalize_utf32(
-      codes.data(), static_cast<utf8proc_ssize_t>(codes.size()),
-      static_cast<utf8proc_option_t>(UTF8PROC_COMPOSE | UTF8PROC_STABLE))));
+  // NOLINTNEXTLINE(clang-analyzer-optin.core.EnumCastOutOfRange): the options are flags.
+  const auto options = static_cast<utf8proc_option_t>(UTF8PROC_COMPOSE | UTF8PROC_STABLE);
+  const auto length = static_cast<utf8proc_ssize_t>(codes.size());
+  codes.resize(checked(utf8proc_normalize_utf32(codes.data(), length, options)));
   std::string result;
   result.reserve(text.size());
   for (const utf8proc_int32_t code : codes) append_utf8(result, static_cast<char32_t>(code));

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <cstddef>
+#include <iterator>
 #include <optional>
 #include <utility>
 
@@ -134,10 +135,8 @@ class IdSet {
 
 Vocabulary read_vocabulary(const Node& node, IdSet& ids) {
   const simdjson::dom::object tokens = node.object();
-  std::size_t count = 0;
   // The object's own size() stops counting at 2^24 - 1.
-  for ([[maybe_unused]] const auto field : tokens) ++count;
-  Vocabulary vocabulary(count);
+  Vocabulary vocabulary(static_cast<std::size_t>(std::distance(tokens.begin(), tokens.end())));
   for (const auto field : tokens) {
     const auto fail = [&](const std::string& problem) {
       Node(field.value, node.place() + ": " + quote(field.key)).fail(problem);
@@ -202,9 +201,7 @@ bool is_joined(std::string_view token, const Pair& pair) {
 
 MergeTable read_merges(const Node& node, const Vocabulary& vocabulary) {
   const simdjson::dom::array list = node.array();
-  std::size_t count = 0;
-  for ([[maybe_unused]] const element item : list) ++count;
-  MergeTable merges(count);
+  MergeTable merges(static_cast<std::size_t>(std::distance(list.begin(), list.end())));
   std::uint32_t rank = 0;
   std::string joined;
   const Vocabulary::Entry* guess = nullptr;
@@ -258,8 +255,12 @@ std::vector<AddedToken> read_added_tokens(const Node& root, const Vocabulary& vo
   std::vector<AddedToken> tokens;
   const std::optional<Node> node = root.find("added_tokens");
   if (!node) return tokens;
-  for (const element item : node->array()) {
+  const simdjson::dom::array list = node->array();
+  Vocabulary seen(static_cast<std::size_t>(std::distance(list.begin(), list.end())));
+  for (const element item : list) {
     const Node place(item, node->place() + "[" + std::to_string(tokens.size()) + "]");
+    const std::string_view content = place.at("content").string();
+    if (!seen.insert(content, 0)) place.fail(quote(content) + " appears twice");
     tokens.push_back(read_added_token(place, vocabulary, ids));
   }
   return tokens;

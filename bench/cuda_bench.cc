@@ -2,8 +2,10 @@
 // matrix rate or copy bandwidth measured in the same run. Usage: cuda_bench [TOKENS]
 #include <cstdio>
 #include <cstdlib>
+#include <ctime>
 #include <functional>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "backend/backend.h"
@@ -42,7 +44,7 @@ class Bench {
   }
 
   Weight matrix(std::int64_t out, std::int64_t in, MatrixRole role) {
-    buffers_.push_back(backend_->allocate(static_cast<std::size_t>(out * in) * 2 + Arena::kAlignment));
+    buffers_.push_back(backend_->allocate(static_cast<std::size_t>(out * in) * 2 + (std::size_t{1} << 20)));
     Arena slab(buffers_.back().data(), buffers_.back().bytes());
     std::vector<std::uint16_t> noise = host_noise(out * in);
     if (role == MatrixRole::Linear) {
@@ -62,6 +64,24 @@ class Bench {
   }
 
   void release() { buffers_.clear(); }
+
+  // The rate after a second of nothing else, when the card's power limit sets the clock.
+  void sustain(const char* name, double flops, const std::function<void()>& op) {
+    op();
+    const std::unique_ptr<Recording> recording = backend_->record([&] {
+      for (int i = 0; i < kBatch; ++i) op();
+    });
+    double start = seconds();
+    int batches = 0;
+    for (const double begin = start; seconds() - begin < 1.6; ++batches) {
+      if (seconds() - begin < 0.8) start = seconds(), batches = 0;
+      recording->replay();
+      backend_->synchronize();
+    }
+    const double each = (seconds() - start) / kBatch / batches;
+    std::printf("sustained %-34s %9.4f ms  %6.1f TFLOP/s\n", name, each * 1e3, flops / each / 1e12);
+    std::fflush(stdout);
+  }
 
   // Milliseconds of one call: the least of kRuns recorded calls timed in batches.
   void time(const char* name, double flops, double bytes, const std::function<void()>& op) {
@@ -132,6 +152,37 @@ void products(Bench& b, std::int64_t rows, const char* note) {
   const Tensor out = b.tensor(DType::BF16, {rows, 10240});
   const Weight w = b.matrix(20480, 3840, MatrixRole::GateUp);
   b.time("swiglu 3840 to 2 x 10240", 2.0 * static_cast<double>(rows) * 20480 * 3840, 0, [&] { be.swiglu(out, x, w); });
+  b.release();
+}
+
+void sustained(Bench& b, std::int64_t rows) {
+  Backend& be = b.backend();
+  struct Size {
+    const char* name;
+    std::int64_t out, in;
+  };
+  for (const Size& s : {Size{"linear 3840 to 11520", 11520, 3840}, Size{"linear 3840 to 3840", 3840, 3840},
+                        Size{"linear 10240 to 3840", 3840, 10240}}) {
+    const Tensor x = b.tensor(DType::BF16, {rows, s.in});
+    const Tensor out = b.tensor(DType::BF16, {rows, s.out});
+    const Tensor bias = b.tensor(DType::F32, {s.out});
+    const Weight w = b.matrix(s.out, s.in, MatrixRole::Linear);
+    const double flops = 2.0 * static_cast<double>(rows * s.out * s.in);
+    b.sustain(s.name, flops, [&] { be.linear(out, x, w); });
+    // A bias takes our own kernel.
+    b.sustain((std::string(s.name) + ", bias").c_str(), flops, [&] { be.linear(out, x, w, {.bias = bias}); });
+    b.release();
+  }
+  const Tensor x = b.tensor(DType::BF16, {rows, 3840});
+  const Tensor out = b.tensor(DType::BF16, {rows, 10240});
+  const Weight w = b.matrix(20480, 3840, MatrixRole::GateUp);
+  b.sustain("swiglu 3840 to 2 x 10240", 2.0 * static_cast<double>(rows) * 20480 * 3840, [&] { be.swiglu(out, x, w); });
+  b.release();
+  const Tensor qkv = b.tensor(DType::BF16, {rows, 3 * 3840});
+  const Tensor mixed = b.tensor(DType::BF16, {rows, 3840});
+  const auto count = static_cast<double>(rows);
+  b.sustain("attention 30 heads of 128", 4 * count * count * 3840,
+            [&] { be.attention(mixed, qkv, {.heads = 30, .kv_heads = 30, .scale = 0.088F}); });
   b.release();
 }
 
@@ -207,14 +258,26 @@ void maps(Bench& b) {
 int main(int argc, char** argv) {
   const std::int64_t tokens = argc > 1 ? std::atol(argv[1]) : 4224;
   {
-    Bench b({});
+    Bench b(CudaOptions{});
     products(b, tokens, "");
     rows(b, tokens);
     maps(b);
     products(b, 101, "(text encoder's row count)");
+    sustained(b, tokens);
+  }
+  {
+    std::printf("== fp8\n");
+    CudaOptions options;
+    options.encoding = CudaEncoding::Fp8;
+    Bench b(options);
+    products(b, tokens, "");
+    sustained(b, tokens);
   }
   std::printf("== without the kernels for Hopper\n");
-  Bench b({.cache = {}, .hopper_kernels = false});
+  CudaOptions options;
+  options.hopper_kernels = false;
+  Bench b(options);
   products(b, tokens, "");
   rows(b, tokens);
+  sustained(b, tokens);
 }

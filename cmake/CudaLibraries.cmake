@@ -16,5 +16,7 @@ if(NOT ZIMAGE_CUBLASLT_INCLUDE OR NOT ZIMAGE_CUBLASLT_LIBRARY)
                       "tools/fetch_cuda_wheels.sh, or set ZIMAGE_CUDA_WHEELS")
 endif()
 add_library(zimage_cuda INTERFACE)
-target_include_directories(zimage_cuda SYSTEM INTERFACE ${ZIMAGE_CUBLASLT_INCLUDE} ${CUDAToolkit_INCLUDE_DIRS})
+target_include_directories(zimage_cuda SYSTEM INTERFACE
+                           $<BUILD_INTERFACE:${ZIMAGE_CUBLASLT_INCLUDE}> $<BUILD_INTERFACE:${CUDAToolkit_INCLUDE_DIRS}>)
 target_link_libraries(zimage_cuda INTERFACE CUDA::cudart_static ${ZIMAGE_CUBLASLT_LIBRARY})
+set_property(GLOBAL APPEND PROPERTY ZIMAGE_ROOMS zimage_cuda)

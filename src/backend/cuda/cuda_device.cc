@@ -107,6 +107,11 @@ CudaBackend::CudaBackend(int device, const CudaOptions& options) : device_(devic
     throw Error(ErrorCode::Unsupported,
                 "cuda: " + name + " has compute capability " + architecture + ", expected 8.0 or newer");
   }
+  if (options.encoding == CudaEncoding::Fp8 && (properties.major != 9 || options.activations != DType::BF16)) {
+    throw Error(ErrorCode::Unsupported, "cuda: fp8 needs compute capability 9.0 and bf16 activations, " + name +
+                                            " has " + architecture + ", activations are " +
+                                            std::string(name_of(options.activations)));
+  }
   hopper_ = options.hopper_kernels && properties.major == 9 && options.activations == DType::BF16;
   description_ = "cuda: " + name + ", " + gibibytes(properties.totalGlobalMem) + ", compute capability " + architecture +
                  ", " + std::string(name_of(options.activations));
@@ -173,7 +178,8 @@ void CudaBackend::do_upload(const Tensor& out, const void* source) {
 }
 
 void CudaBackend::do_download(void* target, const Tensor& x) {
-  check_cuda(cudaMemcpyAsync(target, x.data, x.bytes(), cudaMemcpyDeviceToHost, queue()));
+  static_cast<void>(queue());
+  uploader_->fetch(target, x.data, x.bytes());
   check_cuda(cudaStreamSynchronize(stream_));
 }
 
@@ -265,7 +271,9 @@ Weight CudaBackend::do_load_matrix(Arena& slab, std::span<const Tensor> parts, M
   const std::int64_t in = parts[0].dim(1);
   std::int64_t out = 0;
   for (const Tensor& part : parts) out += part.dim(0);
-  const Tensor matrix = slab.make(options_.activations, {out, in});
+  const bool fp8 = takes_fp8(out, in);
+  const Tensor matrix = slab.make(fp8 ? DType::U8 : options_.activations, {out, in});
+  const Tensor scales = fp8 ? slab.make(DType::F32, {out}) : Tensor{};
   if (!slab.measuring()) {
     std::int64_t begin = 0;
     int index = 0;
@@ -276,8 +284,13 @@ Weight CudaBackend::do_load_matrix(Arena& slab, std::span<const Tensor> parts, M
         uploader_->copy(matrix.rows(begin, begin + part.dim(0)).data, part.data, part.bytes());
       } else {
         upload_rows(part, [&](const Tensor& piece, std::int64_t first) {
-          kernels::place_rows(matrix, piece,
-                     interleave ? kernels::RowPlacement{first, index, part.dim(0)} : kernels::RowPlacement{begin + first, -1, 0}, stream_);
+          const kernels::RowPlacement placement = interleave ? kernels::RowPlacement{first, index, part.dim(0)}
+                                                             : kernels::RowPlacement{begin + first, -1, 0};
+          if (fp8) {
+            kernels::quantize_rows({matrix.data, scales.as<float>(), out, in}, piece, placement, stream_);
+          } else {
+            kernels::place_rows(matrix, piece, placement, stream_);
+          }
         });
       }
       begin += part.dim(0);

@@ -9,6 +9,7 @@
 
 #include "backend/backend.h"
 #include "backend/cuda/cuda_backend.h"
+#include "backend/cuda/kernels/kernels.h"
 #include "backend/cuda/matmul.h"
 #include "backend/cuda/upload.h"
 
@@ -62,6 +63,11 @@ class CudaBackend final : public Backend {
   void upload_rows(const Tensor& source, const std::function<void(const Tensor& piece, std::int64_t first)>& place);
   // x in the weights' type: itself, or converted into scratch at `target`.
   Tensor as_operand(const Tensor& x, std::byte* target);
+  // Whether a matrix [out, in] of this size is stored as e4m3.
+  bool takes_fp8(std::int64_t out, std::int64_t in) const;
+  // out = product with an e4m3 matrix, or swiglu of it; `memory` holds fp8_bytes(x) and what out's type needs.
+  void multiply_fp8(const Tensor& out, const Tensor& x, const Weight& weight, const kernels::GemmArgs& args,
+                    std::byte* memory);
   void multiply(const Tensor& out, const Tensor& x, const Weight& weight, bool accumulate);
   // out = bias rows, or out += bias rows; returns whether a product is now to be added to out.
   bool begin_sums(const Tensor& out, const Tensor& bias, bool accumulate);

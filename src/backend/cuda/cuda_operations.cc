@@ -11,7 +11,7 @@ namespace {
 
 constexpr std::int64_t kHeadDim = 128;  // what the attention kernels are made for
 // What attention and convolutions in chunks may take at a time.
-const std::int64_t kChunkBytes = std::int64_t{getenv("ZCHUNK") ? atoi(getenv("ZCHUNK")) : 128} << 20;
+constexpr std::int64_t kChunkBytes = std::int64_t{128} << 20;
 
 Tensor matrix_of(const Weight& weight) {
   return {weight.data, weight.dtype, {weight.out, weight.kernel * weight.kernel * weight.in}};
@@ -63,6 +63,20 @@ Tensor gate_up_of(const Tensor& out, std::byte* memory) {
   return {memory, dtype, {out.dim(0), 2 * out.dim(1)}};
 }
 
+// x as an operand of an e4m3 product: its numbers, then the scales of its rows.
+std::size_t fp8_bytes(const Tensor& x) {
+  return round_up(static_cast<std::size_t>(x.elements())) + round_up(static_cast<std::size_t>(x.dim(0)) * sizeof(float));
+}
+
+bool is_fp8(const Weight& weight) { return weight.dtype == DType::U8; }
+
+// The scales follow the numbers in the slab.
+kernels::Fp8Matrix fp8_matrix_of(const Weight& weight) {
+  auto* numbers = static_cast<std::byte*>(weight.data);
+  const std::size_t bytes = round_up(static_cast<std::size_t>(weight.out * weight.in));
+  return {numbers, reinterpret_cast<float*>(numbers + bytes), weight.out, weight.in};
+}
+
 std::size_t operand_bytes(const Tensor& x, DType dtype) {
   return x.dtype == dtype ? 0 : round_up(static_cast<std::size_t>(x.elements()) * size_of(dtype));
 }
@@ -71,8 +85,11 @@ std::size_t operand_bytes(const Tensor& x, DType dtype) {
 
 std::size_t CudaBackend::scratch_bytes(ScratchOp op, const Tensor& out, const Tensor& x, const Weight& weight) const {
   switch (op) {
-    case ScratchOp::Linear: return x.dim(0) <= kernels::kSmallRows ? 0 : operand_bytes(x, weight.dtype);
+    case ScratchOp::Linear:
+      if (is_fp8(weight)) return fp8_bytes(x) + (out.dtype == DType::BF16 ? 0 : 2 * out.bytes());
+      return x.dim(0) <= kernels::kSmallRows ? 0 : operand_bytes(x, weight.dtype);
     case ScratchOp::Swiglu: {
+      if (is_fp8(weight)) return fp8_bytes(x) + (out.dtype == DType::BF16 ? 0 : out.bytes());
       if (fused_swiglu(out, x)) return 0;
       return operand_bytes(x, weight.dtype) + gate_up_of(out, nullptr).bytes();
     }
@@ -95,6 +112,34 @@ Tensor CudaBackend::as_operand(const Tensor& x, std::byte* target) {
   const Tensor converted{target, options_.activations, x.shape};
   kernels::convert(converted, x, stream_);
   return converted;
+}
+
+bool CudaBackend::takes_fp8(std::int64_t out, std::int64_t in) const {
+  constexpr std::int64_t kLeast = 384;  // of both sides: embedders, modulations and heads are narrower
+  return options_.encoding == CudaEncoding::Fp8 && out >= kLeast && in >= kLeast && out % 16 == 0 && in % 16 == 0;
+}
+
+void CudaBackend::multiply_fp8(const Tensor& out, const Tensor& x, const Weight& weight,
+                               const kernels::GemmArgs& args, std::byte* memory) {
+  auto* scales = reinterpret_cast<float*>(memory + round_up(static_cast<std::size_t>(x.elements())));
+  const kernels::Fp8Matrix operand{memory, scales, x.dim(0), x.dim(1)};
+  kernels::quantize_rows(operand, x, {}, stream_);
+  if (out.dtype == DType::BF16) {
+    kernels::gemm_fp8_sm90(out, operand, fp8_matrix_of(weight), args, stream_);
+    return;
+  }
+  // The kernel writes bf16.
+  const Tensor narrow{memory + fp8_bytes(x), DType::BF16, out.shape};
+  kernels::GemmArgs alone = args;
+  alone.accumulate = false;
+  kernels::gemm_fp8_sm90(narrow, operand, fp8_matrix_of(weight), alone, stream_);
+  if (!args.accumulate) {
+    kernels::convert(out, narrow, stream_);
+    return;
+  }
+  const Tensor wide{memory + fp8_bytes(x) + round_up(narrow.bytes()), DType::F32, out.shape};
+  kernels::convert(wide, narrow, stream_);
+  kernels::add_scaled(out, wide, 1.0F, stream_);
 }
 
 void CudaBackend::multiply(const Tensor& out, const Tensor& x, const Weight& weight, bool accumulate) {
@@ -121,28 +166,33 @@ bool CudaBackend::begin_sums(const Tensor& out, const Tensor& bias, bool accumul
 
 void CudaBackend::do_linear(const Tensor& out, const Tensor& x, const Weight& weight, const LinearArgs& args) {
   static_cast<void>(queue());
-  const bool silu_after = args.activation == Activation::Silu;
+  const bool silu = args.activation == Activation::Silu;
+  const auto* bias = static_cast<const float*>(args.bias.data);
+  if (is_fp8(weight)) {
+    const std::size_t bytes = fp8_bytes(x) + (out.dtype == DType::BF16 ? 0 : 2 * out.bytes());
+    multiply_fp8(out, x, weight, {.bias = bias, .silu = silu, .accumulate = args.accumulate}, scratch(bytes));
+    return;
+  }
   if (x.dim(0) <= kernels::kSmallRows) {
-    kernels::small_linear(out, x, matrix_of(weight),
-                 {.bias = static_cast<const float*>(args.bias.data), .silu = silu_after, .accumulate = args.accumulate},
-                 stream_);
+    kernels::small_linear(out, x, matrix_of(weight), {.bias = bias, .silu = silu, .accumulate = args.accumulate},
+                          stream_);
     return;
   }
-  if (fused_linear(out, x) && (silu_after || !args.bias.empty())) {
-    kernels::gemm_sm90(out, x, matrix_of(weight),
-                       {.bias = static_cast<const float*>(args.bias.data), .silu = silu_after, .accumulate = args.accumulate},
-                       stream_);
+  if (fused_linear(out, x) && (silu || !args.bias.empty())) {
+    kernels::gemm_sm90(out, x, matrix_of(weight), {.bias = bias, .silu = silu, .accumulate = args.accumulate}, stream_);
     return;
   }
+  // SiLU is not linear in what is added up before, so it works on f32 sums kept apart.
   const std::size_t operand = operand_bytes(x, weight.dtype);
-  const bool apart = silu_after && args.accumulate;
-  std::byte* memory = operand > 0 || apart ? scratch(operand + (apart ? out.bytes() : 0)) : nullptr;
-  const Tensor x_operand = as_operand(x, memory);
-  const Tensor target = apart ? Tensor{memory + operand, out.dtype, out.shape} : out;
-  const bool accumulate = begin_sums(target, args.bias, args.accumulate && !apart);
-  multiply(target, x_operand, weight, accumulate);
-  if (silu_after) kernels::silu(target, stream_);
-  if (apart) kernels::add_scaled(out, target, 1.0F, stream_);
+  const std::size_t sums_bytes = silu ? static_cast<std::size_t>(out.elements()) * sizeof(float) : 0;
+  std::byte* memory = operand + sums_bytes > 0 ? scratch(operand + sums_bytes) : nullptr;
+  const Tensor sums = silu ? Tensor{memory + operand, DType::F32, out.shape} : out;
+  const bool accumulate = begin_sums(sums, args.bias, args.accumulate && !silu);
+  multiply(sums, as_operand(x, memory), weight, accumulate);
+  if (silu) {
+    const auto mode = args.accumulate ? kernels::SiluMode::Add : kernels::SiluMode::Fill;
+    kernels::silu_of_sums(out, sums, mode, stream_);
+  }
 }
 
 // gemm_sm90() needs whole 16-byte rows on both sides.
@@ -159,6 +209,11 @@ bool CudaBackend::fused_swiglu(const Tensor& out, const Tensor& x) const {
 
 void CudaBackend::do_swiglu(const Tensor& out, const Tensor& x, const Weight& gate_up) {
   static_cast<void>(queue());
+  if (is_fp8(gate_up)) {
+    multiply_fp8(out, x, gate_up, {.epilogue = kernels::Epilogue::Swiglu},
+                 scratch(fp8_bytes(x) + (out.dtype == DType::BF16 ? 0 : out.bytes())));
+    return;
+  }
   if (fused_swiglu(out, x)) {
     kernels::gemm_sm90(out, x, matrix_of(gate_up), {.epilogue = kernels::Epilogue::Swiglu}, stream_);
     return;

@@ -7,10 +7,13 @@
 
 namespace zimage::cuda {
 
-// A bf16 matrix of `rows` rows of `columns` numbers, `stride` numbers apart, copied in boxes of
-// [box_rows, 64] into 128-byte rows of shared memory in the 128-byte swizzle. What lies outside reads as
-// zero and is not written. Precondition: address and stride are multiples of 16 bytes.
-CUtensorMap map_matrix(const void* data, std::int64_t rows, std::int64_t columns, std::int64_t stride, int box_rows);
+enum class MapType : std::uint8_t { Bf16, Fp8 };
+
+// A matrix of `rows` rows of `columns` numbers, `stride` numbers apart, copied in boxes of box_rows rows of
+// 128 bytes into shared memory in the 128-byte swizzle. What lies outside reads as zero and is not written.
+// Precondition: address and stride are multiples of 16 bytes.
+CUtensorMap map_matrix(const void* data, std::int64_t rows, std::int64_t columns, std::int64_t stride, int box_rows,
+                       MapType type = MapType::Bf16);
 
 // A bf16 map [height, width, channels] in boxes of [box_height, box_width, 64]; `pixel` and `row` are the
 // strides in numbers.

@@ -39,6 +39,30 @@ void Uploader::copy(void* target, const void* source, std::size_t bytes) {
   }
 }
 
+void Uploader::fetch(void* target, const void* source, std::size_t bytes) {
+  constexpr std::size_t kStep = std::size_t{2} << 20;  // small, so that the two copies overlap
+  struct Pending {
+    const Slot* slot;
+    std::size_t at;
+    std::size_t size;
+  };
+  const auto finish = [&](const Pending& pending) {
+    check_cuda(cudaEventSynchronize(pending.slot->done));
+    std::memcpy(static_cast<std::byte*>(target) + pending.at, pending.slot->host, pending.size);
+  };
+  Pending pending{};
+  for (std::size_t at = 0; at < bytes; at += kStep) {
+    Slot& slot = next_slot();
+    const std::size_t part = std::min(kStep, bytes - at);
+    check_cuda(cudaMemcpyAsync(slot.host, static_cast<const std::byte*>(source) + at, part, cudaMemcpyDeviceToHost,
+                               stream_));
+    check_cuda(cudaEventRecord(slot.done, stream_));
+    if (pending.slot != nullptr) finish(pending);
+    pending = {&slot, at, part};
+  }
+  if (pending.slot != nullptr) finish(pending);
+}
+
 void Uploader::stage(const void* source, std::size_t bytes, const std::function<void(void*)>& use) {
   assert(bytes <= kSlotBytes);
   Slot& slot = next_slot();

@@ -1,4 +1,5 @@
-// Host memory to the device through two pinned blocks: while one is on its way, the other is filled.
+// Between host memory and the device through two pinned blocks: while one is on its way, the other is filled
+// or emptied.
 #pragma once
 
 #include <cuda_runtime_api.h>
@@ -20,6 +21,9 @@ class Uploader {
 
   // Enqueues a copy of `bytes` bytes; `source` may be reused when the call returns.
   void copy(void* target, const void* source, std::size_t bytes);
+
+  // Copies `bytes` bytes of device memory to `target` and waits until they are there.
+  void fetch(void* target, const void* source, std::size_t bytes);
 
   // Copies up to kSlotBytes to device memory of the uploader's own and calls `use` with its address; what
   // `use` enqueues on the stream may read it.

@@ -143,20 +143,22 @@ using Probabilities = std::uint32_t[kKeys / 16][4];
 // Scores of this warpgroup's 64 queries and one step's keys.
 __device__ __forceinline__ void multiply_keys(Scores& scores, std::uint32_t q, std::uint32_t k) {
   wgmma_fence();
+  const std::uint64_t q_tile = describe(q, 1024, 16);
+  const std::uint64_t k_tile = describe(k, 1024, 16);
 #pragma unroll
   for (int i = 0; i < kHeadDim / 16; ++i) {
-    const int q_at = i / 4 * (kQueryBytes / 2) + i % 4 * 32;
-    const int k_at = i / 4 * (kKeyBytes / 2) + i % 4 * 32;
-    wgmma<kKeys>(scores, describe(q + q_at, 1024, 16), describe(k + k_at, 1024, 16), i > 0);
+    wgmma<kKeys>(scores, q_tile + described(i / 4 * (kQueryBytes / 2) + i % 4 * 32),
+                 k_tile + described(i / 4 * (kKeyBytes / 2) + i % 4 * 32), i > 0);
   }
   wgmma_commit();
 }
 
 __device__ __forceinline__ void multiply_values(Sums& sums, const Probabilities& p, std::uint32_t v, int accumulate) {
   wgmma_fence();
+  const std::uint64_t v_tile = describe(v, 1024, kKeyBytes / 2);
 #pragma unroll
   for (int i = 0; i < kKeys / 16; ++i) {
-    wgmma_registers<kHeadDim>(sums, p[i], describe(v + i * 16 * 128, 1024, kKeyBytes / 2), accumulate | (i > 0));
+    wgmma_registers<kHeadDim>(sums, p[i], v_tile + described(i * 16 * 128), accumulate | (i > 0));
   }
   wgmma_commit();
 }
@@ -340,6 +342,9 @@ __device__ void consume(const Arguments& args, const Layout& at) {
       if (speaks) arrive(at.k_empty + 8 * keys.stage);
       keys.advance();
       softmax.step(scores, shrink, args.scale);
+      // The softmax is to run beside the product with the values.
+      compute_before(softmax.total[0]);
+      compute_before(softmax.total[1]);
       wgmma_wait<0>();
       if (speaks) arrive(at.v_empty + 8 * values.stage);
       values.advance();

@@ -93,6 +93,13 @@ __global__ void rows_kernel(T* out, const float* row, std::int64_t n, std::int64
   }
 }
 
+template <typename T>
+__global__ void silu_of_sums_kernel(T* out, const float* sums, std::int64_t n, SiluMode mode) {
+  const std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * kThreads + threadIdx.x;
+  if (i >= n) return;
+  from_float(out[i], swish(sums[i]) + (mode == SiluMode::Add ? to_float(out[i]) : 0.0F));
+}
+
 template <typename Out, typename In>
 __global__ void silu_mul_kernel(Out* out, const In* gate_up, std::int64_t n, std::int64_t features, bool vectors) {
   const std::int64_t first = (static_cast<std::int64_t>(blockIdx.x) * kThreads + threadIdx.x) * kVector;
@@ -157,6 +164,16 @@ void fill_rows(const Tensor& out, const Tensor& row, RowMode mode, cudaStream_t 
     using T = std::remove_pointer_t<decltype(type)>;
     rows_kernel<<<blocks_for(out.elements(), kThreads * kVector), kThreads, 0, stream>>>(
         static_cast<T*>(out.data), row.as<float>(), out.elements(), dim, mode, vectors);
+  });
+  check_launch();
+}
+
+void silu_of_sums(const Tensor& out, const Tensor& sums, SiluMode mode, cudaStream_t stream) {
+  if (out.elements() == 0) return;
+  with_activation(out.dtype, [&](auto* type) {
+    using T = std::remove_pointer_t<decltype(type)>;
+    silu_of_sums_kernel<<<blocks_for(out.elements(), kThreads), kThreads, 0, stream>>>(
+        static_cast<T*>(out.data), sums.as<float>(), out.elements(), mode);
   });
   check_launch();
 }

@@ -1,4 +1,4 @@
-// bf16 products on Hopper: out = x W^T for matrices and, tap by tap, for convolutions. Persistent blocks in
+// Products on Hopper: out = x W^T for matrices of bf16 or e4m3 and, tap by tap, for convolutions of bf16. Persistent blocks in
 // clusters of two: one warp feeds shared memory through the copy engine, two warpgroups multiply with wgmma
 // and hand their tiles back through it. The two blocks of a cluster read one operand in common, half each,
 // and multicast it.
@@ -17,11 +17,17 @@ namespace {
 
 using namespace hopper;  // NOLINT(google-build-using-namespace): the kernel is written in these words
 
-constexpr int kDepth = 64;  // columns of a stage: one 128-byte row of the swizzle
+constexpr int kRowBytes = 128;  // of a stage: one row of the swizzle
 constexpr int kThreads = 384;
 constexpr int kConsumers = 2;     // warpgroups that multiply
 constexpr int kBoxWidth = 16;     // pixels of a convolution's tile
 constexpr int kChunkBytes = 64 * 128;  // [64 rows, 64 columns] on the way out
+
+enum class Operand { Matrix, Map, Fp8 };
+
+// Numbers of a stage along the depth.
+template <Operand kOperand>
+constexpr int kDepth = kOperand == Operand::Fp8 ? kRowBytes : kRowBytes / 2;
 
 // Rows of a tile are 128 * kRowBlocks: each warpgroup takes kRowBlocks times 64.
 template <int kRowBlocks, int kColumns>
@@ -50,6 +56,8 @@ struct Work {
   int rows;
   int pixel_stride;  // of out in numbers, and of its rows
   std::int64_t row_stride;
+  const float* x_scales;  // of fp8 operands: of each row of x and of W
+  const float* w_scales;
   const float* bias;
   __nv_bfloat16* out;
   bool silu;
@@ -80,10 +88,11 @@ __device__ __forceinline__ Item item_at(const Work& work, int index, int rank) {
   return {2 * (group * kGroup + within % height) + rank, within / height, true};
 }
 
-template <bool kConv, int kRowBlocks, int kColumns>
+template <Operand kOperand, int kRowBlocks, int kColumns>
 __device__ void produce(const CUtensorMap& x_map, const CUtensorMap& w_map, const Work& work, std::uint32_t tiles,
                         std::uint32_t full, std::uint32_t empty) {
   using T = Tile<kRowBlocks, kColumns>;
+  constexpr int kStep = kDepth<kOperand>;
   const int rank = static_cast<int>(cluster_rank());
   int stage = 0;
   std::uint32_t phase = 0;
@@ -95,27 +104,27 @@ __device__ void produce(const CUtensorMap& x_map, const CUtensorMap& w_map, cons
       const std::uint32_t x_tile = tiles + stage * T::kBytes;
       const std::uint32_t w_tile = x_tile + T::kBytesX;
       arrive_expecting(barrier, T::kBytes);
-      if constexpr (kConv) {
+      if constexpr (kOperand == Operand::Map) {
         const int tap = step / work.steps_per_tap;
         const int x = item.row_tile % work.tiles_across * kBoxWidth + tap % work.taps_across + work.tap_offset_x;
         const int y =
             item.row_tile / work.tiles_across * (T::kRows / kBoxWidth) + tap / work.taps_across + work.tap_offset_y;
-        const int channel = step % work.steps_per_tap * kDepth;
+        const int channel = step % work.steps_per_tap * kStep;
         // Where the blocks share x each still fetches its own: that is one row of tiles at most.
         load_3d(x_tile, x_map, channel, x, y, barrier);
       } else if (item.share_w) {
-        load_2d(x_tile, x_map, step * kDepth, item.row_tile * T::kRows, barrier);
-        load_2d(x_tile + T::kBytesX / 2, x_map, step * kDepth, item.row_tile * T::kRows + T::kRows / 2, barrier);
+        load_2d(x_tile, x_map, step * kStep, item.row_tile * T::kRows, barrier);
+        load_2d(x_tile + T::kBytesX / 2, x_map, step * kStep, item.row_tile * T::kRows + T::kRows / 2, barrier);
       } else {
-        load_2d_multicast(x_tile + rank * T::kBytesX / 2, x_map, step * kDepth,
+        load_2d_multicast(x_tile + rank * T::kBytesX / 2, x_map, step * kStep,
                           item.row_tile * T::kRows + rank * T::kRows / 2, barrier, 3);
       }
       if (item.share_w) {
-        load_2d_multicast(w_tile + rank * T::kBytesW / 2, w_map, step * kDepth,
+        load_2d_multicast(w_tile + rank * T::kBytesW / 2, w_map, step * kStep,
                           item.column_tile * kColumns + rank * kColumns / 2, barrier, 3);
       } else {
-        load_2d(w_tile, w_map, step * kDepth, item.column_tile * kColumns, barrier);
-        load_2d(w_tile + T::kBytesW / 2, w_map, step * kDepth, item.column_tile * kColumns + kColumns / 2, barrier);
+        load_2d(w_tile, w_map, step * kStep, item.column_tile * kColumns, barrier);
+        load_2d(w_tile + T::kBytesW / 2, w_map, step * kStep, item.column_tile * kColumns + kColumns / 2, barrier);
       }
       if (++stage == T::kStages) {
         stage = 0;
@@ -133,7 +142,7 @@ struct Target {
 };
 
 // Hands one chunk of [64, 64] bf16 to the copy engine. values[j] holds 16 columns as store_blocks takes them.
-template <bool kConv>
+template <Operand kOperand>
 __device__ void send_chunk(const CUtensorMap& out_map, std::uint32_t chunk, int named,
                            const std::uint32_t (&values)[4][4], const Target& target) {
   const int thread = static_cast<int>(threadIdx.x) % 128;
@@ -149,7 +158,7 @@ __device__ void send_chunk(const CUtensorMap& out_map, std::uint32_t chunk, int 
   fence_async_proxy();
   named_sync(named, 128);
   if (thread != 0) return;
-  if constexpr (kConv) {
+  if constexpr (kOperand == Operand::Map) {
     store_3d(out_map, chunk, target.column, target.x, target.y);
   } else {
     store_2d(out_map, chunk, target.column, target.y);
@@ -159,7 +168,7 @@ __device__ void send_chunk(const CUtensorMap& out_map, std::uint32_t chunk, int 
 
 // Adds the bias and what out holds, and writes out where the copy engine cannot: d covers 64 rows of the tile
 // from first_row on and all its columns.
-template <bool kConv, int kRows, int kColumns>
+template <Operand kOperand, int kRows, int kColumns>
 __device__ void finish_sums(float (&d)[kColumns / 2], const Work& work, const Item& item, int first_row) {
   const int thread = static_cast<int>(threadIdx.x) % 128;
   const int first_column = item.column_tile * kColumns + thread % 4 * 2;
@@ -168,7 +177,7 @@ __device__ void finish_sums(float (&d)[kColumns / 2], const Work& work, const It
     const int r = first_row + thread / 32 * 16 + thread % 32 / 4 + half * 8;
     __nv_bfloat16* target = work.out;
     bool inside = true;
-    if constexpr (kConv) {
+    if constexpr (kOperand == Operand::Map) {
       const int x = item.row_tile % work.tiles_across * kBoxWidth + r % kBoxWidth;
       const int y = item.row_tile / work.tiles_across * (kRows / kBoxWidth) + r / kBoxWidth;
       inside = x < work.width && y < work.height;
@@ -208,13 +217,35 @@ __device__ void finish_sums(float (&d)[kColumns / 2], const Work& work, const It
   }
 }
 
-template <bool kConv, Epilogue kEpilogue, int kRowBlocks, int kColumns>
+// Sums of e4m3 products times the scales of their row and column.
+template <int kRows, int kColumns>
+__device__ void apply_scales(float (&d)[kColumns / 2], const Work& work, const Item& item, int first_row) {
+  const int thread = static_cast<int>(threadIdx.x) % 128;
+  const int row = item.row_tile * kRows + first_row + thread / 32 * 16 + thread % 32 / 4;
+  const int first_column = item.column_tile * kColumns + thread % 4 * 2;
+  const float rows[2] = {row < work.rows ? work.x_scales[row] : 0.0F,
+                         row + 8 < work.rows ? work.x_scales[row + 8] : 0.0F};
+#pragma unroll
+  for (int j = 0; j < kColumns / 8; ++j) {
+    const int column = first_column + j * 8;
+    if (column >= work.columns) continue;  // columns are even in number
+    const float2 columns = *reinterpret_cast<const float2*>(work.w_scales + column);
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+      d[4 * j + 2 * half] *= rows[half] * columns.x;
+      d[4 * j + 2 * half + 1] *= rows[half] * columns.y;
+    }
+  }
+}
+
+template <Operand kOperand, Epilogue kEpilogue, int kRowBlocks, int kColumns>
 __device__ void finish(float (&d)[kColumns / 2], const CUtensorMap& out_map, const Work& work, const Item& item,
                        int first_row, std::uint32_t chunks, int& turn, int named) {
   using T = Tile<kRowBlocks, kColumns>;
+  if constexpr (kOperand == Operand::Fp8) apply_scales<T::kRows, kColumns>(d, work, item, first_row);
   if constexpr (kEpilogue == Epilogue::Store) {
     if (work.bias != nullptr || work.silu || work.accumulate || work.direct) {
-      finish_sums<kConv, T::kRows, kColumns>(d, work, item, first_row);
+      finish_sums<kOperand, T::kRows, kColumns>(d, work, item, first_row);
     }
     if (work.direct) return;
   }
@@ -245,16 +276,16 @@ __device__ void finish(float (&d)[kColumns / 2], const CUtensorMap& out_map, con
       }
     }
     Target target{item.column_tile * kOutColumns + chunk * 64, 0, item.row_tile * T::kRows + first_row};
-    if constexpr (kConv) {
+    if constexpr (kOperand == Operand::Map) {
       target.x = item.row_tile % work.tiles_across * kBoxWidth;
       target.y = (item.row_tile / work.tiles_across * T::kRows + first_row) / kBoxWidth;
     }
-    send_chunk<kConv>(out_map, chunks + turn * kChunkBytes, named, values, target);
+    send_chunk<kOperand>(out_map, chunks + turn * kChunkBytes, named, values, target);
     turn ^= 1;
   }
 }
 
-template <bool kConv, Epilogue kEpilogue, int kRowBlocks, int kColumns>
+template <Operand kOperand, Epilogue kEpilogue, int kRowBlocks, int kColumns>
 __device__ void consume(const CUtensorMap& out_map, const Work& work, std::uint32_t tiles, std::uint32_t chunks,
                         std::uint32_t full, std::uint32_t empty) {
   using T = Tile<kRowBlocks, kColumns>;
@@ -275,15 +306,20 @@ __device__ void consume(const CUtensorMap& out_map, const Work& work, std::uint3
     int previous = -1;
     for (int step = 0; step < work.steps; ++step) {
       wait(full + 8 * stage, phase);
-      const std::uint32_t x_tile = tiles + stage * T::kBytes + group * kRowBlocks * 64 * 128;
-      const std::uint32_t w_tile = tiles + stage * T::kBytes + T::kBytesX;
+      const std::uint64_t x_tile = describe(tiles + stage * T::kBytes + group * kRowBlocks * 64 * 128, 1024, 16);
+      const std::uint64_t w_tile = describe(tiles + stage * T::kBytes + T::kBytesX, 1024, 16);
       wgmma_fence();
 #pragma unroll
-      for (int k = 0; k < kDepth / 16; ++k) {
+      for (int k = 0; k < kRowBytes / 32; ++k) {
 #pragma unroll
         for (int m = 0; m < kRowBlocks; ++m) {
-          wgmma<kColumns>(d[m], describe(x_tile + m * 64 * 128 + k * 32, 1024, 16),
-                          describe(w_tile + k * 32, 1024, 16), step > 0 || k > 0);
+          const std::uint64_t x_part = x_tile + described(m * 64 * kRowBytes + k * 32);
+          const std::uint64_t w_part = w_tile + described(k * 32);
+          if constexpr (kOperand == Operand::Fp8) {
+            wgmma_fp8<kColumns>(d[m], x_part, w_part, step > 0 || k > 0);
+          } else {
+            wgmma<kColumns>(d[m], x_part, w_part, step > 0 || k > 0);
+          }
         }
       }
       wgmma_commit();
@@ -301,14 +337,14 @@ __device__ void consume(const CUtensorMap& out_map, const Work& work, std::uint3
     release(previous);
 #pragma unroll
     for (int m = 0; m < kRowBlocks; ++m) {
-      finish<kConv, kEpilogue, kRowBlocks, kColumns>(d[m], out_map, work, item, (group * kRowBlocks + m) * 64, chunks,
+      finish<kOperand, kEpilogue, kRowBlocks, kColumns>(d[m], out_map, work, item, (group * kRowBlocks + m) * 64, chunks,
                                                      turn, 1 + group);
     }
   }
   if (threadIdx.x % 128 == 0) wait_stores<0>();
 }
 
-template <bool kConv, Epilogue kEpilogue, int kRowBlocks, int kColumns>
+template <Operand kOperand, Epilogue kEpilogue, int kRowBlocks, int kColumns>
 __global__ void __cluster_dims__(2, 1, 1) __launch_bounds__(kThreads, 1)
     gemm_kernel(const __grid_constant__ CUtensorMap x_map, const __grid_constant__ CUtensorMap w_map,
                 const __grid_constant__ CUtensorMap out_map, const __grid_constant__ Work work) {
@@ -330,28 +366,32 @@ __global__ void __cluster_dims__(2, 1, 1) __launch_bounds__(kThreads, 1)
   cluster_sync();
   if (threadIdx.x < 128) {
     give_registers<40>();
-    if (threadIdx.x == 0) produce<kConv, kRowBlocks, kColumns>(x_map, w_map, work, tiles, full, empty);
+    if (threadIdx.x == 0) produce<kOperand, kRowBlocks, kColumns>(x_map, w_map, work, tiles, full, empty);
   } else {
     take_registers<232>();
-    consume<kConv, kEpilogue, kRowBlocks, kColumns>(out_map, work, tiles, chunks, full, empty);
+    consume<kOperand, kEpilogue, kRowBlocks, kColumns>(out_map, work, tiles, chunks, full, empty);
   }
   // Neither block may leave while the other still writes to its shared memory.
   __syncwarp();
   cluster_sync();
 }
 
-template <bool kConv, Epilogue kEpilogue, int kRowBlocks, int kColumns>
+int processors() {
+  int device = 0;
+  int count = 0;
+  check_cuda(cudaGetDevice(&device));
+  check_cuda(cudaDeviceGetAttribute(&count, cudaDevAttrMultiProcessorCount, device));
+  return count;
+}
+
+template <Operand kOperand, Epilogue kEpilogue, int kRowBlocks, int kColumns>
 void launch(const CUtensorMap& x_map, const CUtensorMap& w_map, const CUtensorMap& out_map, const Work& work,
             cudaStream_t stream) {
   using T = Tile<kRowBlocks, kColumns>;
-  auto* kernel = &gemm_kernel<kConv, kEpilogue, kRowBlocks, kColumns>;
-  int device = 0;
-  int processors = 0;
-  check_cuda(cudaGetDevice(&device));
-  check_cuda(cudaDeviceGetAttribute(&processors, cudaDevAttrMultiProcessorCount, device));
+  auto* kernel = &gemm_kernel<kOperand, kEpilogue, kRowBlocks, kColumns>;
   check_cuda(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, T::kShared));
   const int items = work.row_tiles / 2 * work.column_tiles + work.row_tiles % 2 * ((work.column_tiles + 1) / 2);
-  const auto blocks = static_cast<unsigned>(2 * std::min(items, processors / 2));
+  const auto blocks = static_cast<unsigned>(2 * std::min(items, processors() / 2));
   kernel<<<blocks, kThreads, T::kShared, stream>>>(x_map, w_map, out_map, work);
   check_launch();
 }
@@ -360,32 +400,63 @@ int tiles_of(std::int64_t n, int size) { return static_cast<int>((n + size - 1) 
 
 }  // namespace
 
-void gemm_sm90(const Tensor& out, const Tensor& x, const Tensor& weight, const GemmArgs& args, cudaStream_t stream) {
-  constexpr int kColumns = 256;
+namespace {
+
+// The width of tiles that leaves the fewest idle at the end: 192 or 256 columns.
+int tile_columns(int row_tiles, std::int64_t columns) {
+  const auto cost = [&](int width) {
+    const int tiles = tiles_of(columns, width);
+    const int items = row_tiles / 2 * tiles + row_tiles % 2 * ((tiles + 1) / 2);
+    const int clusters = processors() / 2;
+    return (items + clusters - 1) / clusters * width;
+  };
+  return cost(192) < cost(256) ? 192 : 256;
+}
+
+template <Operand kOperand, Epilogue kEpilogue, int kColumns>
+void matrix_launch(Work work, const void* x, const void* w, const Tensor& out, std::int64_t in, cudaStream_t stream) {
   using T = Tile<1, kColumns>;
-  const std::int64_t rows = x.dim(0);
-  const std::int64_t in = x.dim(1);
-  const std::int64_t columns = weight.dim(0);
-  if (rows == 0) return;
-  Work work{};
-  work.row_tiles = tiles_of(rows, T::kRows);
-  work.column_tiles = tiles_of(columns, kColumns);
-  work.steps = tiles_of(in, kDepth);
-  work.columns = static_cast<int>(columns);
-  work.rows = static_cast<int>(rows);
+  constexpr auto kType = kOperand == Operand::Fp8 ? MapType::Fp8 : MapType::Bf16;
+  work.column_tiles = tiles_of(work.columns, kColumns);
+  work.steps = tiles_of(in, kDepth<kOperand>);
+  launch<kOperand, kEpilogue, 1, kColumns>(map_matrix(x, work.rows, in, in, T::kRows / 2, kType),
+                                           map_matrix(w, work.columns, in, in, kColumns / 2, kType),
+                                           map_matrix(out.data, work.rows, out.dim(1), out.dim(1), 64), work, stream);
+}
+
+template <Operand kOperand>
+void matrix_product(const Tensor& out, const void* x, const void* w, std::int64_t in, Work work, const GemmArgs& args,
+                    cudaStream_t stream) {
+  if (out.dim(0) == 0) return;
+  work.rows = static_cast<int>(out.dim(0));
+  work.columns = static_cast<int>(args.epilogue == Epilogue::Swiglu ? 2 * out.dim(1) : out.dim(1));
+  work.row_tiles = tiles_of(work.rows, 128);
   work.row_stride = out.dim(1);
   work.bias = args.bias;
   work.silu = args.silu;
   work.accumulate = args.accumulate;
   work.out = static_cast<__nv_bfloat16*>(out.data);
-  const CUtensorMap x_map = map_matrix(x.data, rows, in, in, T::kRows / 2);
-  const CUtensorMap w_map = map_matrix(weight.data, columns, in, in, kColumns / 2);
-  const CUtensorMap out_map = map_matrix(out.data, rows, out.dim(1), out.dim(1), 64);
   if (args.epilogue == Epilogue::Swiglu) {
-    launch<false, Epilogue::Swiglu, 1, kColumns>(x_map, w_map, out_map, work, stream);
+    matrix_launch<kOperand, Epilogue::Swiglu, 256>(work, x, w, out, in, stream);
+  } else if (tile_columns(work.row_tiles, work.columns) == 192) {
+    matrix_launch<kOperand, Epilogue::Store, 192>(work, x, w, out, in, stream);
   } else {
-    launch<false, Epilogue::Store, 1, kColumns>(x_map, w_map, out_map, work, stream);
+    matrix_launch<kOperand, Epilogue::Store, 256>(work, x, w, out, in, stream);
   }
+}
+
+}  // namespace
+
+void gemm_sm90(const Tensor& out, const Tensor& x, const Tensor& weight, const GemmArgs& args, cudaStream_t stream) {
+  matrix_product<Operand::Matrix>(out, x.data, weight.data, x.dim(1), Work{}, args, stream);
+}
+
+void gemm_fp8_sm90(const Tensor& out, const Fp8Matrix& x, const Fp8Matrix& weight, const GemmArgs& args,
+                   cudaStream_t stream) {
+  Work work{};
+  work.x_scales = x.scales;
+  work.w_scales = weight.scales;
+  matrix_product<Operand::Fp8>(out, x.data, weight.data, x.columns, work, args, stream);
 }
 
 namespace {
@@ -404,7 +475,7 @@ void conv_launch(const Tensor& out, const Tensor& x, const Tensor& weight, const
   work.tiles_across = tiles_of(work.width, kBoxWidth);
   work.row_tiles = work.tiles_across * tiles_of(work.height, kBoxHeight);
   work.column_tiles = tiles_of(channels, kColumns);
-  work.steps_per_tap = static_cast<int>(in / kDepth);
+  work.steps_per_tap = static_cast<int>(in / kDepth<Operand::Map>);
   work.taps_across = static_cast<int>(shape.kernel);
   work.steps = work.steps_per_tap * work.taps_across * work.taps_across;
   work.tap_offset_y = shape.upsampling_phase ? shape.phase_y - 1 : -static_cast<int>(shape.kernel / 2);
@@ -423,7 +494,7 @@ void conv_launch(const Tensor& out, const Tensor& x, const Tensor& weight, const
   const CUtensorMap out_map =
       work.direct ? CUtensorMap{}
                   : map_pixels(work.out, {x.dim(0), x.dim(1), channels, work.pixel_stride, work.row_stride}, 4, kBoxWidth);
-  launch<true, Epilogue::Store, kRowBlocks, kColumns>(x_map, w_map, out_map, work, stream);
+  launch<Operand::Map, Epilogue::Store, kRowBlocks, kColumns>(x_map, w_map, out_map, work, stream);
 }
 
 }  // namespace

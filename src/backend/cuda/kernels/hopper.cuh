@@ -142,6 +142,12 @@ __device__ __forceinline__ void wgmma_wait() {
   asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(kPending) : "memory");
 }
 
+// Keeps a wait that follows from being moved before the computation of `value`, which is never negative: the
+// assembler knows no dependency between the two, but it does not pass a possible trap.
+__device__ __forceinline__ void compute_before(float value) {
+  asm volatile("{.reg .pred negative;\nsetp.lt.f32 negative, %0, 0f00000000;\n@negative trap;}" ::"f"(value) : "memory");
+}
+
 template <int kRegisters>
 __device__ __forceinline__ void take_registers() {
   asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;" ::"n"(kRegisters));
@@ -158,6 +164,9 @@ __device__ __forceinline__ std::uint64_t describe(std::uint32_t address, int str
          (static_cast<std::uint64_t>(leading >> 4) << 16) | (static_cast<std::uint64_t>(stride >> 4) << 32) |
          (std::uint64_t{1} << 62);
 }
+
+// What to add to a description for a tile `bytes` bytes further on.
+__device__ __forceinline__ constexpr std::uint64_t described(int bytes) { return static_cast<std::uint64_t>(bytes >> 4); }
 
 // Four 8x8 blocks of 16-bit numbers to shared memory; lane l gives the address of row l % 8 of block l / 8.
 __device__ __forceinline__ void store_blocks(std::uint32_t address, const std::uint32_t (&values)[4]) {

@@ -4,6 +4,7 @@
 
 #include <cuda_runtime_api.h>
 
+#include <cstddef>
 #include <cstdint>
 
 #include "base/tensor.h"
@@ -21,6 +22,9 @@ void fill_noise(const Tensor& out, cudaStream_t stream);
 // Rows of out [T, D] become `row` [D] f32, or take it on top.
 enum class RowMode : std::uint8_t { Fill, Add };
 void fill_rows(const Tensor& out, const Tensor& row, RowMode mode, cudaStream_t stream);
+// out = silu(sums), or out += the same; sums f32 of out's shape.
+enum class SiluMode : std::uint8_t { Fill, Add };
+void silu_of_sums(const Tensor& out, const Tensor& sums, SiluMode mode, cudaStream_t stream);
 // out [T, F] = silu(gate) * up from gate_up [T, 2F], columns ordered by gate_up_column().
 void silu_mul(const Tensor& out, const Tensor& gate_up, cudaStream_t stream);
 
@@ -45,6 +49,15 @@ struct RowPlacement {
   std::int64_t features = 0;
 };
 void place_rows(const Tensor& out, const Tensor& source, const RowPlacement& placement, cudaStream_t stream);
+// e4m3 numbers [rows, columns], each row with a scale: number times scale is the value.
+struct Fp8Matrix {
+  void* data = nullptr;
+  float* scales = nullptr;
+  std::int64_t rows = 0;
+  std::int64_t columns = 0;  // a multiple of 16
+};
+// Rows of out from source's, placed as by place_rows() (quantize.cu).
+void quantize_rows(const Fp8Matrix& out, const Tensor& source, const RowPlacement& placement, cudaStream_t stream);
 // [out, in, k, k] in source's type to [out, k, k, in].
 void place_kernel(const Tensor& out, const Tensor& source, cudaStream_t stream);
 // The 2x2 kernels of the four phases of nearest upsampling followed by a 3x3 kernel:
@@ -123,6 +136,9 @@ struct GemmArgs {
 };
 // out [T, O] bf16 = x [T, I] W^T, or swiglu of it for a GateUp W. I and O multiples of 8, rows 16-byte aligned.
 void gemm_sm90(const Tensor& out, const Tensor& x, const Tensor& weight, const GemmArgs& args, cudaStream_t stream);
+// The same from e4m3 operands and their scales; O a multiple of 16.
+void gemm_fp8_sm90(const Tensor& out, const Fp8Matrix& x, const Fp8Matrix& weight, const GemmArgs& args,
+                   cudaStream_t stream);
 
 struct ConvShape {
   std::int64_t kernel = 1;

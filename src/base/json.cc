@@ -12,8 +12,8 @@
 namespace zimage {
 namespace {
 
-// Far above any configuration file and far below what the parser's recursion could take.
-constexpr int kMaxDepth = 64;
+// Far above any configuration file and far below what a recursion over a document could take.
+constexpr std::size_t kMaxDepth = 64;
 
 [[noreturn]] void throw_type(const std::string& name, const std::string& key, const char* expected,
                              const Json& found) {
@@ -30,52 +30,82 @@ std::int64_t as_integer(const Json& value, const std::string& name, const std::s
   return value.get<std::int64_t>();
 }
 
-void check_depth(int depth, const std::string& name) {
-  if (depth > kMaxDepth) throw Error(ErrorCode::InvalidFile, name + ": nested too deeply");
-}
+enum class Keys : std::uint8_t { Any, Unique };
 
-Json parse(std::string_view text, const std::string& name,
-           const Json::parser_callback_t& callback) {
+// Walks a text without building anything and refuses what parse_json must refuse. The parser's own
+// callback could do the same, in time that grows with the square of an object's members.
+class Checker final : public nlohmann::json_sax<Json> {
+ public:
+  Checker(const std::string& name, Keys keys) : name_(name), keys_(keys) {}
+
+  bool null() override { return true; }
+  bool boolean(bool) override { return true; }
+  bool number_integer(std::int64_t) override { return true; }
+  bool number_unsigned(std::uint64_t) override { return true; }
+  bool number_float(double, const std::string&) override { return true; }
+  bool string(std::string&) override { return true; }
+  bool binary(Json::binary_t&) override { return true; }
+  bool start_array(std::size_t) override { return enter(); }
+  bool end_array() override { return leave(); }
+  bool start_object(std::size_t) override { return enter(); }
+  bool end_object() override { return leave(); }
+
+  bool key(std::string& text) override {
+    if (keys_ == Keys::Unique && !seen_.back().insert(text).second) {
+      throw Error(ErrorCode::InvalidFile, name_ + ": " + quote(text) + " occurs twice");
+    }
+    return true;
+  }
+
+  bool parse_error(std::size_t, const std::string&, const Json::exception& error) override {
+    throw Error(ErrorCode::InvalidFile,
+                name_ + ": not valid JSON (" + printable(error.what()) + ")");
+  }
+
+ private:
+  bool enter() {
+    if (seen_.size() == kMaxDepth) {
+      throw Error(ErrorCode::InvalidFile, name_ + ": nested too deeply");
+    }
+    seen_.emplace_back();
+    return true;
+  }
+  bool leave() {
+    seen_.pop_back();
+    return true;
+  }
+
+  const std::string& name_;
+  Keys keys_;
+  std::vector<std::unordered_set<std::string>> seen_;  // the keys of everything that is open
+};
+
+Json parse(std::string_view text, const std::string& name, Keys keys) {
   // The parser takes a NUL for the end of the text and would not see what follows.
   if (text.find('\0') != std::string_view::npos) {
     throw Error(ErrorCode::InvalidFile, name + ": not valid JSON (it holds a NUL byte)");
   }
-  try {
-    return Json::parse(text, callback);
-  } catch (const Json::exception& error) {
-    throw Error(ErrorCode::InvalidFile,
-                name + ": not valid JSON (" + printable(error.what()) + ")");
-  }
+  Checker checker(name, keys);
+  Json::sax_parse(text, &checker);
+  return Json::parse(text);
 }
 
 }  // namespace
 
 Json parse_json(std::string_view text, const std::string& name) {
-  return parse(text, name, [&name](int depth, Json::parse_event_t, Json&) {
-    check_depth(depth, name);
-    return true;
-  });
+  return parse(text, name, Keys::Any);
 }
 
 Json parse_json_unique(std::string_view text, const std::string& name) {
-  std::vector<std::unordered_set<std::string>> keys;  // of every object that is open
-  return parse(text, name, [&name, &keys](int depth, Json::parse_event_t event, Json& value) {
-    check_depth(depth, name);
-    if (event == Json::parse_event_t::object_start) keys.emplace_back();
-    if (event == Json::parse_event_t::object_end) keys.pop_back();
-    if (event == Json::parse_event_t::key && !keys.back().insert(value.get<std::string>()).second) {
-      throw Error(ErrorCode::InvalidFile,
-                  name + ": " + quote(value.get_ref<const std::string&>()) + " occurs twice");
-    }
-    return true;
-  });
+  return parse(text, name, Keys::Unique);
 }
 
 JsonObject::JsonObject(const Json& value, std::string name)
     : value_(&value), name_(std::move(name)) {
-  if (!value.is_object())
+  if (!value.is_object()) {
     throw Error(ErrorCode::InvalidFile,
                 name_ + ": expected a JSON object, found " + value.type_name());
+  }
 }
 
 const Json& JsonObject::at(const char* key) const {

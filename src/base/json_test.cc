@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 
+#include <chrono>
 #include <nlohmann/json.hpp>
 #include <string>
 
@@ -44,6 +45,17 @@ TEST(ParseJson, BoundsTheNesting) {
   const Error error = error_of([] { parse_json(nested(1'000'000), "f"); });
   EXPECT_EQ(error.code(), ErrorCode::InvalidFile);
   EXPECT_THAT(error.what(), HasSubstr("f: nested too deeply"));
+}
+
+// Linear time takes 0.1 s; time that grows with the square of the members takes minutes.
+TEST(ParseJson, ManyMembersTakeLinearTime) {
+  std::string text = "[{}";
+  for (int i = 0; i < 300'000; ++i) text += ", {\"a\": 1}";
+  text += ']';
+  const auto start = std::chrono::steady_clock::now();
+  EXPECT_EQ(parse_json(text, "f").size(), 300'001U);
+  EXPECT_EQ(parse_json_unique(text, "f").size(), 300'001U);
+  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(10));
 }
 
 TEST(ParseJsonUnique, RefusesAKeyThatOccursTwiceInOneObject) {

@@ -76,16 +76,20 @@ std::size_t promised_shards(std::string_view name) {
 
 void check_shards_exist(const fs::path& folder, const WeightFiles& files) {
   std::string missing;
+  std::size_t count = 0;
   for (const std::string& name : files.names) {
     std::error_code ignored;
-    if (fs::exists(folder / name, ignored)) continue;
+    if (fs::exists(folder / name, ignored) || ++count > kMaxListed) continue;
     const auto needs = [&name](const auto& entry) { return entry.second == name; };
     missing += (missing.empty() ? "" : "; ") + (folder / name).string() + " is missing: it holds " +
                std::to_string(std::ranges::count_if(files.map, needs)) + " of " +
                std::to_string(files.map.size()) + " tensors, the first " +
                quote(std::ranges::find_if(files.map, needs)->first);
   }
-  if (!missing.empty()) throw Error(ErrorCode::NotFound, missing);
+  if (count == 0) return;
+  if (count > kMaxListed)
+    missing += "; " + std::to_string(count - kMaxListed) + " more are missing";
+  throw Error(ErrorCode::NotFound, missing);
 }
 
 WeightFiles files_of_index(const fs::path& folder, const std::string& index) {

@@ -113,6 +113,18 @@ TEST(FindWeightFiles, NamesMissingShardsAndWhatTheyHold) {
   EXPECT_THAT(error_of([&] { find(folder); }).what(), Not(HasSubstr("1.safetensors")));
 }
 
+TEST(FindWeightFiles, CutsALongListOfMissingShards) {
+  const TempFolder folder;
+  std::string map;
+  for (char c = 'a'; c <= 'k'; ++c) {
+    map += std::string(c > 'a' ? ", \"" : "\"") + c + "\": \"" + c + ".safetensors\"";
+  }
+  folder.write(kIndexName, "{\"weight_map\": {" + map + "}}");
+  expect_refused(folder, ErrorCode::NotFound,
+                 "/h.safetensors is missing: it holds 1 of 11 tensors, the first \"h\"; 3 more are "
+                 "missing");
+}
+
 TEST(FindWeightFiles, ListsSeveralFilesWithoutAnIndex) {
   const TempFolder folder;
   folder.write("b.safetensors", "");

@@ -33,7 +33,7 @@ configure() {
 
 fail() {
   cat "$log" >&2
-  echo "zimage: $1 failed; the log above is in $log" >&2
+  echo "tools/build.sh: $1 failed; the log above is in $log" >&2
   exit 1
 }
 

@@ -8,11 +8,11 @@
 #include <string>
 #include <utility>
 
-#include "backend/plan/plan_backend.h"
 #include "backend/profile/profile_backend.h"
 #include "image/pixels.h"
 #include "pipeline/drawing.h"
 #include "pipeline/make_backend.h"
+#include "pipeline/planning.h"
 
 namespace zimage {
 namespace {
@@ -66,40 +66,6 @@ std::vector<float> to_host(const Run& run, const Tensor& x) {
   run.backend.download(values.data(), widened);
   return values;
 }
-
-// Counts each stage's cost while draw() runs on the plan.
-class PlanObserver final : public DrawingObserver {
- public:
-  PlanObserver(PlanBackend& backend, Arena& arena, Plan& plan)
-      : backend_(backend), arena_(arena), plan_(plan) {}
-
-  void begin(Stage stage) override {
-    finish();
-    stage_ = stage;
-  }
-  void stepped(std::int64_t, const Tensor&, const Tensor&) override {}
-  void encoded(const Tensor&) override {}
-  void denoised(std::span<const float>) override {}
-  void decoded(const Tensor&) override { finish(); }
-
- private:
-  // Books what has been counted since the last call on the stage that ends.
-  void finish() {
-    if (stage_) {
-      StagePlan& stage = plan_.stages[static_cast<std::size_t>(*stage_)];
-      stage.activations = arena_.peak();
-      stage.scratch = backend_.cost().scratch;
-      stage.flops = backend_.cost().flops();
-    }
-    backend_.reset_cost();
-    arena_.reset_peak();
-  }
-
-  PlanBackend& backend_;
-  Arena& arena_;
-  Plan& plan_;
-  std::optional<Stage> stage_;
-};
 
 }  // namespace
 
@@ -265,16 +231,12 @@ Plan Pipeline::Impl::plan(const Drawing& drawing) {
   plan_networks();
   planned_.transformer->check_size(drawing.grid(), static_cast<std::int64_t>(drawing.ids.size()));
   Plan plan;
-  Arena arena;
-  const Run run{plan_backend_, arena};
-  PlanObserver observer(plan_backend_, arena, plan);
-  draw(run, planned_, drawing, observer);
+  plan.stages = plan_stages(plan_backend_, planned_, drawing);
   std::size_t activations = 0;
   std::size_t scratch = 0;
-  for (const Stage stage : {Stage::EncodePrompt, Stage::Denoise, Stage::Decode}) {
-    StagePlan& part = plan.stages[static_cast<std::size_t>(stage)];
-    part.stage = stage;
-    part.weights = weight_bytes_[static_cast<std::size_t>(stage)];
+  for (std::size_t i = 0; i < plan.stages.size(); ++i) {
+    StagePlan& part = plan.stages[i];
+    part.weights = weight_bytes_[i];
     plan.total += part.weights;
     activations = std::max(activations, part.activations);
     scratch = std::max(scratch, part.scratch);

@@ -7,6 +7,7 @@
 #include <chrono>
 #include <filesystem>
 #include <limits>
+#include <map>
 #include <string_view>
 
 #include "cli/console.h"
@@ -42,43 +43,67 @@ void raise(Ceilings& ceilings, const Ceilings& measured) {
   ceilings.bandwidth = std::max(ceilings.bandwidth, measured.bandwidth);
 }
 
-double rate(const StageResult& stage) {
-  return stage.seconds > 0 ? stage.flops / stage.seconds : 0;
+double rate(const BenchRow& row) {
+  return row.seconds > 0 ? row.flops / row.seconds : 0;
 }
 
-double share(const BenchReport& report, const StageResult& stage) {
-  return report.ceilings.flops > 0 ? rate(stage) / report.ceilings.flops : 0;
+double share(const BenchReport& report, const BenchRow& row) {
+  return report.ceilings.flops > 0 ? rate(row) / report.ceilings.flops : 0;
 }
 
 // All stages as one.
-StageResult sum(const BenchReport& report) {
-  StageResult total{.name = "total", .seconds = 0, .flops = 0};
-  for (const StageResult& stage : report.stages) {
+BenchRow sum(const BenchReport& report) {
+  BenchRow total{.name = "total", .seconds = 0, .flops = 0};
+  for (const BenchRow& stage : report.stages) {
     total.seconds += stage.seconds;
     total.flops += stage.flops;
   }
   return total;
 }
 
-OrderedJson stage_json(const BenchReport& report, const StageResult& stage) {
-  return {{"name", stage.name},
-          {"seconds", stage.seconds},
-          {"flops", stage.flops},
-          {"flops_per_second", rate(stage)},
-          {"share_of_peak", share(report, stage)}};
+OrderedJson row_json(const BenchReport& report, const BenchRow& row) {
+  return {{"name", row.name},
+          {"calls", row.calls},
+          {"seconds", row.seconds},
+          {"flops", row.flops},
+          {"flops_per_second", rate(row)},
+          {"share_of_peak", share(report, row)}};
+}
+
+OrderedJson rows_json(const BenchReport& report, const std::vector<BenchRow>& rows) {
+  OrderedJson array = OrderedJson::array();
+  for (const BenchRow& row : rows) array.push_back(row_json(report, row));
+  return array;
+}
+
+// Each kind of operation at its best in `repeat` profiled pictures, the most time first.
+std::vector<BenchRow> best_operations(Pipeline& pipeline, const Request& request, int repeat) {
+  std::map<std::string, BenchRow> best;
+  for (int i = 0; i < repeat; ++i) {
+    for (const OpProfile& profile : pipeline.profile(request)) {
+      const auto [found, added] = best.try_emplace(
+          profile.name, BenchRow{profile.name, profile.calls, profile.seconds, profile.flops});
+      if (!added) found->second.seconds = std::min(found->second.seconds, profile.seconds);
+    }
+  }
+  std::vector<BenchRow> rows;
+  for (const auto& [name, row] : best) rows.push_back(row);
+  std::sort(rows.begin(), rows.end(),
+            [](const BenchRow& a, const BenchRow& b) { return a.seconds > b.seconds; });
+  return rows;
 }
 
 }  // namespace
 
 BenchReport run_bench(Pipeline& pipeline, const Request& request, int repeat) {
-  BenchReport report{.request = pipeline.complete(request),
-                     .model = {},
-                     .device = pipeline.device_description(),
-                     .repeat = repeat,
-                     .ceilings = pipeline.measure_ceilings(),
-                     .stages = {}};
+  BenchReport report;
+  report.request = pipeline.complete(request);
+  report.device = pipeline.device_description();
+  report.repeat = repeat;
+  report.ceilings = pipeline.measure_ceilings();
   for (const StagePlan& stage : pipeline.plan(request).stages) {
     report.stages.push_back({.name = std::string(name_of(stage.stage)),
+                             .calls = stage.stage == Stage::Denoise ? *report.request.steps : 1,
                              .seconds = std::numeric_limits<double>::infinity(),
                              .flops = stage.flops});
   }
@@ -93,6 +118,7 @@ BenchReport run_bench(Pipeline& pipeline, const Request& request, int repeat) {
       best = std::min(best, seconds_of(timings, stage));
     }
   }
+  report.operations = best_operations(pipeline, request, repeat);
   raise(report.ceilings, pipeline.measure_ceilings());
   report.peak_memory = peak_memory();
   return report;
@@ -100,18 +126,26 @@ BenchReport run_bench(Pipeline& pipeline, const Request& request, int repeat) {
 
 std::string bench_table(const BenchReport& report) {
   std::string text = fmt::format(
-      "{}, {}x{}, {} steps\n{}\npeak {:.1f} GFLOP/s, memory {:.1f} GB/s, measured in this run\n\n",
+      "{}, {}x{}, {} steps\n{}\npeak {:.1f} GFLOP/s, memory {:.1f} GB/s, measured in this run\n",
       report.model, *report.request.width, *report.request.height, *report.request.steps,
       report.device, report.ceilings.flops / 1e9, report.ceilings.bandwidth / 1e9);
-  text += fmt::format("{:<14}{:>12}{:>11}{:>11}{:>9}\n", "stage", "time", "GFLOP", "GFLOP/s",
-                      "of peak");
-  const auto add = [&](const StageResult& stage) {
-    text += fmt::format("{:<14}{:>9.1f} ms{:>11.2f}{:>11.1f}{:>7.1f} %\n", stage.name,
-                        stage.seconds * 1e3, stage.flops / 1e9, rate(stage) / 1e9,
-                        share(report, stage) * 100);
+  const auto head = [&](const char* name) {
+    text += fmt::format("\n{:<22}{:>7}{:>14}{:>11}{:>11}{:>10}\n", name, "calls", "time", "GFLOP",
+                        "GFLOP/s", "of peak");
   };
-  for (const StageResult& stage : report.stages) add(stage);
+  const auto add = [&](const BenchRow& row) {
+    text += fmt::format("{:<22}{:>7}{:>11.2f} ms", row.name, row.calls, row.seconds * 1e3);
+    if (row.flops > 0) {
+      text += fmt::format("{:>11.2f}{:>11.1f}{:>8.1f} %", row.flops / 1e9, rate(row) / 1e9,
+                          share(report, row) * 100);
+    }
+    text += '\n';
+  };
+  head("stage");
+  for (const BenchRow& row : report.stages) add(row);
   add(sum(report));
+  head("operation");
+  for (const BenchRow& row : report.operations) add(row);
   text += fmt::format(
       "\nbest of {}; a warm picture takes {:.3f} s, the first one {:.3f} s ({:.3f} s of it "
       "loading); "
@@ -122,8 +156,6 @@ std::string bench_table(const BenchReport& report) {
 }
 
 std::string bench_json(const BenchReport& report) {
-  OrderedJson stages = OrderedJson::array();
-  for (const StageResult& stage : report.stages) stages.push_back(stage_json(report, stage));
   return json_line({{"model", report.model},
                     {"device", report.device},
                     {"width", *report.request.width},
@@ -132,8 +164,9 @@ std::string bench_json(const BenchReport& report) {
                     {"repeat", report.repeat},
                     {"peak_flops_per_second", report.ceilings.flops},
                     {"peak_bytes_per_second", report.ceilings.bandwidth},
-                    {"stages", stages},
-                    {"total", stage_json(report, sum(report))},
+                    {"stages", rows_json(report, report.stages)},
+                    {"total", row_json(report, sum(report))},
+                    {"operations", rows_json(report, report.operations)},
                     {"warm_seconds", report.warm_seconds},
                     {"first_seconds", report.first_seconds},
                     {"load_seconds", report.load_seconds},

@@ -10,10 +10,12 @@
 
 namespace zimage::cli {
 
-struct StageResult {
+// A stage of one picture, or all operations of one kind in it.
+struct BenchRow {
   std::string name;
+  std::int64_t calls = 1;
   double seconds = 0;  // the best of all repeats
-  double flops = 0;    // of one picture; convolutions counted as direct
+  double flops = 0;    // convolutions counted as direct; 0 for what only moves numbers
 };
 
 struct BenchReport {
@@ -21,12 +23,14 @@ struct BenchReport {
   std::string model;
   std::string device;
   int repeat = 1;
-  Ceilings ceilings;                // measured in the same run
-  double first_seconds = 0;         // the first picture, with the loading of weights
-  double load_seconds = 0;          // the part of it that loads
-  std::vector<StageResult> stages;  // of the warm pictures
-  double warm_seconds = 0;          // the best whole warm picture
-  std::uint64_t peak_memory = 0;    // bytes
+  Ceilings ceilings;             // measured in the same run
+  double first_seconds = 0;      // the first picture, with the loading of weights
+  double load_seconds = 0;       // the part of it that loads
+  std::vector<BenchRow> stages;  // of the warm pictures
+  // The most time first. Each operation was waited for, so their sum exceeds that of the stages.
+  std::vector<BenchRow> operations;
+  double warm_seconds = 0;        // the best whole warm picture
+  std::uint64_t peak_memory = 0;  // bytes
 };
 
 // Draws one picture to load the weights, then `repeat` more; measures the ceilings before and

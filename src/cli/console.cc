@@ -91,7 +91,7 @@ void Console::status(std::string_view line) {
   if (verbosity_ == Verbosity::Quiet) return;
   if (!style_.redraws) return print(line);
   const std::lock_guard lock(mutex_);
-  live_ = line;
+  live_ = line.substr(0, style_.columns - 1);
   redraw();
 }
 

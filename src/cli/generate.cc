@@ -68,9 +68,9 @@ void tell_plan(Console& console, const Plan& plan) {
 
 void tell_result(Console& console, const Result& result) {
   if (result.tokens_dropped > 0) {
-    console.note(fmt::format(
-        "the prompt has {} tokens, {} more than the model reads: the last {} were dropped",
-        result.tokens + result.tokens_dropped, result.tokens_dropped, result.tokens_dropped));
+    console.note(
+        fmt::format("the prompt has {} tokens, the model reads {}: the last {} were dropped",
+                    result.tokens + result.tokens_dropped, result.tokens, result.tokens_dropped));
   }
   if (result.drawn_width != result.image.width || result.drawn_height != result.image.height) {
     console.note(fmt::format("drawn at {}x{}, cropped to {}x{}", result.drawn_width,

@@ -8,12 +8,11 @@
 
 #include <algorithm>
 #include <array>
-#include <atomic>
 #include <cctype>
 #include <cerrno>
-#include <cstdio>
 #include <cstring>
 #include <mutex>
+#include <set>
 #include <string_view>
 #include <utility>
 
@@ -25,10 +24,10 @@ namespace {
 
 constexpr int kMaxNumber = 99999;
 
-// The one unfinished file of this process. abandon() holds the mutex for ever, so that nothing is
+// The unfinished files of this process. abandon() holds the mutex for ever, so that nothing is
 // created or renamed after it.
 std::mutex g_unfinished_mutex;
-std::string g_unfinished;  // guarded by g_unfinished_mutex
+std::set<std::string> g_unfinished;  // guarded by g_unfinished_mutex
 
 [[noreturn]] void fail(const std::string& what, int error) {
   throw Error(ErrorCode::Io, fmt::format("{}: {}", what, std::strerror(error)));
@@ -80,13 +79,12 @@ class TemporaryFile {
       if (fd_ >= 0) break;
       if (errno != EEXIST || attempt == kMaxNumber) fail(cannot_write(target), errno);
     }
-    g_unfinished = path_;
+    g_unfinished.insert(path_);
   }
   ~TemporaryFile() {
     if (fd_ >= 0) ::close(fd_);
     const std::lock_guard lock(g_unfinished_mutex);
-    if (!g_unfinished.empty()) ::unlink(path_.c_str());
-    g_unfinished.clear();
+    if (g_unfinished.erase(path_) > 0) ::unlink(path_.c_str());
   }
   TemporaryFile(const TemporaryFile&) = delete;
   TemporaryFile& operator=(const TemporaryFile&) = delete;
@@ -219,7 +217,7 @@ std::filesystem::path OutputFile::publish(const std::filesystem::path& temporary
     }
   }
   if (error != 0) fail(cannot_write(name), error);
-  g_unfinished.clear();
+  g_unfinished.erase(temporary);
   return name;
 }
 
@@ -253,7 +251,7 @@ std::filesystem::path OutputFile::write(std::span<const std::uint8_t> bytes,
 
 void OutputFile::abandon() {
   g_unfinished_mutex.lock();
-  if (!g_unfinished.empty()) ::unlink(g_unfinished.c_str());
+  for (const std::string& path : g_unfinished) ::unlink(path.c_str());
 }
 
 void print_to_stdout(std::string_view text) {

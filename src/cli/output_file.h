@@ -31,8 +31,8 @@ class OutputFile {
   // Throws Cancelled when `stop` is set before the file has its name, and Io.
   std::filesystem::path write(std::span<const std::uint8_t> bytes, std::stop_token stop) const;
 
-  // Removes the unfinished file of a write() that runs on another thread, if there is one, and
-  // keeps any from appearing. For the end of the process.
+  // Removes what write() calls on other threads have not finished, and keeps any file from
+  // appearing: those calls never return. For the end of the process.
   static void abandon();
 
  private:

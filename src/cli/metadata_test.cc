@@ -1,0 +1,79 @@
+#include "cli/metadata.h"
+
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+namespace zimage::cli {
+namespace {
+
+Provenance example() {
+  return {.request = {.prompt = "a \"red\" heart,\nsecond line",
+                      .width = 260,
+                      .height = 200,
+                      .steps = 8,
+                      .seed = 18446744073709551615U,
+                      .rng = RngKind::Cuda},
+          .model = "zimage-tiny",
+          .device = "cpu: AVX2, 2 threads"};
+}
+
+std::string end_of_parameters() {
+  return "Version: zimage " + std::string(version());
+}
+
+TEST(A1111Parameters, ArePromptAndOneLineOfSettings) {
+  EXPECT_EQ(a1111_parameters(example()),
+            "a \"red\" heart,\nsecond line\n"
+            "Steps: 8, Sampler: Euler, CFG scale: 1, Seed: 18446744073709551615, Size: 260x200, "
+            "Model: zimage-tiny, RNG: NV, " +
+                end_of_parameters());
+}
+
+TEST(A1111Parameters, AnEmptyPromptHasNoLine) {
+  Provenance provenance = example();
+  provenance.request.prompt = "";
+  EXPECT_TRUE(a1111_parameters(provenance).starts_with("Steps: 8, "));
+}
+
+TEST(A1111Parameters, ValuesThatReadersWouldSplitAreQuoted) {
+  Provenance provenance = example();
+  for (const auto& [model, written] : {std::pair{"Z-Image-Turbo", "Model: Z-Image-Turbo, "},
+                                       {"a, b", "Model: \"a, b\", "},
+                                       {"a: b", "Model: \"a: b\", "},
+                                       {"say \"hi\"", "Model: \"say \\\"hi\\\"\", "}}) {
+    provenance.model = model;
+    EXPECT_NE(a1111_parameters(provenance).find(written), std::string::npos) << model;
+  }
+}
+
+TEST(RequestJson, HoldsEverythingThatDecidesThePicture) {
+  const nlohmann::json json = nlohmann::json::parse(request_json(example()));
+  EXPECT_EQ(json.at("program"), "zimage");
+  EXPECT_EQ(json.at("version"), std::string(version()));
+  EXPECT_EQ(json.at("prompt"), example().request.prompt);
+  EXPECT_EQ(json.at("width"), 260);
+  EXPECT_EQ(json.at("height"), 200);
+  EXPECT_EQ(json.at("steps"), 8);
+  EXPECT_EQ(json.at("seed").get<std::uint64_t>(), 18446744073709551615U);
+  EXPECT_EQ(json.at("rng"), "cuda");
+  EXPECT_EQ(json.at("model"), "zimage-tiny");
+  EXPECT_EQ(json.at("device"), "cpu: AVX2, 2 threads");
+  EXPECT_EQ(request_json(example()).find('\n'), std::string::npos);
+}
+
+TEST(Metadata, SurvivesAPngInAnyScript) {
+  Provenance provenance = example();
+  for (const char* prompt :
+       {"plain", "caf\xc3\xa9", "\xe4\xb8\x80\xe5\x8f\xaa\xe7\x8c\xab \xf0\x9f\x90\x88", "",
+        "control \x1b and \x7f"}) {
+    provenance.request.prompt = prompt;
+    const ImageText text = metadata(provenance);
+    const Image image{.width = 1, .height = 1, .rgb = {1, 2, 3}};
+    EXPECT_EQ(decode_png(encode_png(image, text), "test.png").text, text);
+    EXPECT_EQ(nlohmann::json::parse(text[1].second).at("prompt"), prompt);
+  }
+}
+
+}  // namespace
+}  // namespace zimage::cli

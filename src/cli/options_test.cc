@@ -1,0 +1,153 @@
+#include "cli/options.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "base/error.h"
+
+namespace zimage::cli {
+namespace {
+
+using ::testing::HasSubstr;
+
+GenerateOptions generate_options(std::vector<std::string> arguments) {
+  arguments.insert(arguments.begin(), "generate");
+  return std::get<GenerateOptions>(parse_arguments(arguments));
+}
+
+std::string error_of(const std::vector<std::string>& arguments) {
+  try {
+    parse_arguments(arguments);
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::InvalidArgument);
+    return error.what();
+  }
+  return "";
+}
+
+TEST(Generate, LeavesDefaultsToTheModel) {
+  const GenerateOptions options = generate_options({"-p", "a cat"});
+  EXPECT_EQ(options.prompt, "a cat");
+  EXPECT_FALSE(options.prompt_file || options.output || options.seed || options.force);
+  EXPECT_FALSE(options.draw.model || options.draw.width || options.draw.height ||
+               options.draw.steps);
+  EXPECT_EQ(options.draw.device, "auto");
+  EXPECT_EQ(options.draw.threads, 0);
+  EXPECT_EQ(options.rng, RngKind::Cpu);
+  EXPECT_EQ(options.verbosity, Verbosity::Normal);
+  EXPECT_FALSE(options.draw.json);
+}
+
+TEST(Generate, TakesEveryLongOption) {
+  const GenerateOptions options = generate_options({"--model",       "m",
+                                                    "--prompt-file", "f",
+                                                    "--output",      "o",
+                                                    "--width",       "320",
+                                                    "--height",      "240",
+                                                    "--steps",       "4",
+                                                    "--seed",        "18446744073709551615",
+                                                    "--rng",         "cuda",
+                                                    "--threads",     "3",
+                                                    "--device",      "cuda:1",
+                                                    "--verbose",     "--json",
+                                                    "--force"});
+  EXPECT_EQ(options.draw.model, "m");
+  EXPECT_EQ(options.prompt_file, "f");
+  EXPECT_EQ(options.output, "o");
+  EXPECT_EQ(options.draw.width, 320);
+  EXPECT_EQ(options.draw.height, 240);
+  EXPECT_EQ(options.draw.steps, 4);
+  EXPECT_EQ(options.seed, 18446744073709551615U);
+  EXPECT_EQ(options.rng, RngKind::Cuda);
+  EXPECT_EQ(options.draw.threads, 3);
+  EXPECT_EQ(options.draw.device, "cuda:1");
+  EXPECT_EQ(options.verbosity, Verbosity::Verbose);
+  EXPECT_TRUE(options.draw.json && options.force);
+}
+
+TEST(Generate, TakesEveryShortOptionAndSpelling) {
+  const GenerateOptions options = generate_options({"-m", "m", "-pa cat", "-o", "-", "-W64", "-H",
+                                                    "32", "-s", "1", "-t", "2", "-q", "--seed=5"});
+  EXPECT_EQ(options.draw.model, "m");
+  EXPECT_EQ(options.prompt, "a cat");
+  EXPECT_EQ(options.output, "-");
+  EXPECT_EQ(options.draw.width, 64);
+  EXPECT_EQ(options.draw.height, 32);
+  EXPECT_EQ(options.draw.steps, 1);
+  EXPECT_EQ(options.draw.threads, 2);
+  EXPECT_EQ(options.verbosity, Verbosity::Quiet);
+  EXPECT_EQ(options.seed, 5U);
+}
+
+TEST(Generate, SizeSetsBothSides) {
+  const GenerateOptions options = generate_options({"-p", "a", "--size", "320x240"});
+  EXPECT_EQ(options.draw.width, 320);
+  EXPECT_EQ(options.draw.height, 240);
+}
+
+TEST(Generate, TheLastOfSeveralValuesCounts) {
+  EXPECT_EQ(generate_options({"-p", "a", "-s", "4", "--steps", "6"}).draw.steps, 6);
+}
+
+TEST(Generate, PromptsAreTakenAsTheyAre) {
+  for (const char* prompt : {"", "--seed", "-W", "{}", "[a, b]", "%%", "\"quoted\"", "a=b", "--",
+                             "(a:1.2) \\ $HOME", "\xe7\x8c\xab"}) {
+    EXPECT_EQ(generate_options({"-p", prompt, "--seed", "1"}).prompt, prompt);
+    EXPECT_EQ(generate_options({std::string("--prompt=") + prompt, "--seed", "1"}).prompt, prompt);
+  }
+}
+
+TEST(Generate, RefusesWhatExcludesEachOther) {
+  EXPECT_THAT(error_of({"generate"}), HasSubstr("a prompt is needed"));
+  EXPECT_THAT(error_of({"generate", "-p", "a", "-p", "b"}), HasSubstr("expected one, found 2"));
+  EXPECT_THAT(error_of({"generate", "-p", "a", "--prompt-file", "f"}),
+              HasSubstr("exclude each other"));
+  EXPECT_THAT(error_of({"generate", "-p", "a", "--size", "1x1", "-H", "1"}),
+              HasSubstr("--size and --height"));
+  EXPECT_THAT(error_of({"generate", "-p", "a", "-v", "-q"}), HasSubstr("--quiet and --verbose"));
+}
+
+TEST(Info, TakesAModelByPlaceOrName) {
+  EXPECT_EQ(std::get<InfoOptions>(parse_arguments({"info"})).model, std::nullopt);
+  EXPECT_EQ(std::get<InfoOptions>(parse_arguments({"info", "m"})).model, "m");
+  EXPECT_EQ(std::get<InfoOptions>(parse_arguments({"info", "-m", "m"})).model, "m");
+  EXPECT_TRUE(std::get<InfoOptions>(parse_arguments({"info", "--json"})).json);
+}
+
+TEST(Bench, TakesItsOptions) {
+  const auto options =
+      std::get<BenchOptions>(parse_arguments({"bench", "--repeat", "5", "--size", "64x32", "-s",
+                                              "2", "-t", "1", "--random-weights", "--json"}));
+  EXPECT_EQ(options.repeat, 5);
+  EXPECT_EQ(options.draw.width, 64);
+  EXPECT_EQ(options.draw.height, 32);
+  EXPECT_EQ(options.draw.steps, 2);
+  EXPECT_EQ(options.draw.threads, 1);
+  EXPECT_TRUE(options.random_weights && options.draw.json);
+  EXPECT_FALSE(options.prompt.empty());
+}
+
+TEST(Commands, UnknownOnesAreNamedWithTheLikelyOne) {
+  EXPECT_THAT(error_of({}), HasSubstr("a command is needed"));
+  EXPECT_THAT(error_of({"gen"}), HasSubstr("unknown command \"gen\""));
+  EXPECT_THAT(error_of({"genrate"}), HasSubstr("did you mean generate?"));
+  EXPECT_THAT(error_of({"generate", "--promt", "a"}), HasSubstr("did you mean --prompt?"));
+  EXPECT_THAT(error_of({"generate", "--widht=4"}),
+              HasSubstr("unknown option \"--widht\"; did you mean --width?"));
+  EXPECT_THAT(error_of({"bench", "--rpeeat", "4"}), HasSubstr("(see zimage bench --help)"));
+  EXPECT_THAT(error_of({"generate", "-p", "a", "-s"}), HasSubstr("-s: a value is needed"));
+}
+
+TEST(Help, IsTextAtEveryLevel) {
+  for (const std::vector<std::string>& arguments : {std::vector<std::string>{"--help"},
+                                                    {"generate", "-h"},
+                                                    {"info", "--help"},
+                                                    {"bench", "--help"}}) {
+    EXPECT_THAT(std::get<ShowText>(parse_arguments(arguments)).text, HasSubstr("Examples:"));
+  }
+  EXPECT_EQ(std::get<ShowText>(parse_arguments({"--version"})).text,
+            "zimage " + std::string(version()) + "\n");
+}
+
+}  // namespace
+}  // namespace zimage::cli

@@ -1,0 +1,90 @@
+#include "cli/values.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <limits>
+#include <vector>
+
+#include "base/error.h"
+
+namespace zimage::cli {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+
+template <typename Function>
+std::string error_of(const Function& function) {
+  try {
+    function();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::InvalidArgument);
+    return error.what();
+  }
+  return "";
+}
+
+TEST(ParseCount, TakesPlainDecimalsOnly) {
+  EXPECT_EQ(parse_count("--width", "1"), 1);
+  EXPECT_EQ(parse_count("--width", "0256"), 256);
+  EXPECT_EQ(parse_count("--width", "9223372036854775807"),
+            std::numeric_limits<std::int64_t>::max());
+  for (const char* text : {"", "0", "-0", "-1", "+1", " 1", "1 ", "1.0", "1e3", "0x10", "1k", "one",
+                           "9223372036854775808"}) {
+    const std::string message = error_of([&] { parse_count("--width", text); });
+    EXPECT_THAT(message, StartsWith("--width: expected a whole number of 1 or more, found \""))
+        << text;
+  }
+}
+
+TEST(ParseSeed, TakesAllOf64Bits) {
+  EXPECT_EQ(parse_seed("--seed", "0"), 0U);
+  EXPECT_EQ(parse_seed("--seed", "18446744073709551615"),
+            std::numeric_limits<std::uint64_t>::max());
+  for (const char* text : {"", "-1", "18446744073709551616", "random"}) {
+    EXPECT_THAT(error_of([&] { parse_seed("--seed", text); }),
+                HasSubstr("from 0 to 18446744073709551615"));
+  }
+}
+
+TEST(ParseSmallCount, HasAnUpperBound) {
+  EXPECT_EQ(parse_small_count("--threads", "8", 8), 8);
+  for (const char* text : {"0", "9", "99999999999"}) {
+    EXPECT_THAT(error_of([&] { parse_small_count("--threads", text, 8); }),
+                HasSubstr("from 1 to 8"));
+  }
+}
+
+TEST(ParseSize, NeedsBothSides) {
+  const Size size = parse_size("--size", "768x512");
+  EXPECT_EQ(size.width, 768);
+  EXPECT_EQ(size.height, 512);
+  EXPECT_EQ(parse_size("--size", "1X2").height, 2);
+  for (const char* text : {"", "x", "1x", "x1", "0x1", "1x0", "-1x1", "1x1x1", "1*1", "1 x 1"}) {
+    EXPECT_THAT(error_of([&] { parse_size("--size", text); }), StartsWith("--size: expected"))
+        << text;
+  }
+}
+
+TEST(ParseDevice, KnowsTheDevices) {
+  for (const char* text : {"auto", "cpu", "cuda", "cuda:0", "cuda:12", "reference"}) {
+    EXPECT_EQ(parse_device("--device", text), text);
+  }
+  for (const char* text : {"", "CPU", "gpu", "cuda:", "cuda:x", "cuda:-1", "cuda:1x"}) {
+    EXPECT_THAT(error_of([&] { parse_device("--device", text); }), HasSubstr("cuda:N")) << text;
+  }
+}
+
+TEST(Closest, FindsMisspellingsAndNothingElse) {
+  const std::vector<std::string> options = {"--width", "--height", "--steps", "--seed", "--json"};
+  EXPECT_EQ(closest("--stpes", options), "--steps");
+  EXPECT_EQ(closest("--hieght", options), "--height");
+  EXPECT_EQ(closest("--sed", options), "--seed");
+  EXPECT_EQ(closest("--negative-prompt", options), std::nullopt);
+  EXPECT_EQ(closest("a", options), std::nullopt);
+  EXPECT_EQ(closest("--steps", {}), std::nullopt);
+}
+
+}  // namespace
+}  // namespace zimage::cli

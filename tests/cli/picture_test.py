@@ -1,0 +1,169 @@
+"""Pictures of requests: sizes, defaults, seeds, prompts; and what a model holds."""
+
+import json
+import os
+import shutil
+
+import program
+from program import MODEL, ProgramTest, environment, main, pixels, texts
+
+
+class Pictures(ProgramTest):
+    def draw(self, *arguments, **options):
+        """The pixels of one picture, and the JSON report."""
+        result = self.generate("--json", *arguments, **options)
+        report = json.loads(result.stdout)
+        return pixels((self.folder / report["file"]).read_bytes()), report, result.stderr.decode()
+
+    def test_one_seed_one_picture(self):
+        first, _, _ = self.draw("--seed", "5")
+        again, _, _ = self.draw("--seed", "5")
+        other, _, _ = self.draw("--seed", "6")
+        cuda, _, _ = self.draw("--seed", "5", "--rng", "cuda")
+        self.assertEqual(first, again)
+        self.assertNotEqual(first, other)
+        self.assertNotEqual(first, cuda)
+
+    def test_the_number_of_threads_changes_no_more_than_rounding(self):
+        one, _, _ = self.draw("--seed", "5", "-t", "1")
+        two, _, _ = self.draw("--seed", "5", "-t", "2")
+        difference = max(
+            abs(a - b) for x, y in zip(one[2], two[2]) for a, b in zip(x, y)
+        )
+        self.assertLessEqual(difference, 1)
+
+    def test_the_models_defaults(self):
+        picture, report, _ = self.draw(size=[])
+        self.assertEqual(picture[:2], (256, 256))
+        self.assertEqual((report["width"], report["height"], report["steps"]), (256, 256, 8))
+
+    def test_one_side_alone(self):
+        picture, _, _ = self.draw(size=["-W", "32", "-s", "1"])
+        self.assertEqual(picture[:2], (32, 256))
+
+    def test_sizes_are_cropped_from_the_next_multiple(self):
+        picture, report, message = self.draw(
+            "--seed", "5", "-o", "cropped.png", size=["--size", "60x33", "-s", "1"]
+        )
+        self.assertEqual(picture[:2], (60, 33))
+        self.assertIn("drawn at 64x48, cropped to 60x33\n", message)
+        whole, _, message = self.draw(
+            "--seed", "5", "-o", "whole.png", size=["--size", "64x48", "-s", "1"]
+        )
+        self.assertNotIn("cropped", message)
+        self.assertEqual(picture[2], [row[: 60 * 3] for row in whole[2][:33]])
+        smallest, _, _ = self.draw(size=["--size", "1x1", "-s", "1"])
+        self.assertEqual(smallest[:2], (1, 1))
+
+    def test_a_long_prompt_says_what_was_dropped(self):
+        _, report, message = self.draw(prompt="apple " * 600)
+        self.assertEqual(report["tokens"], 512)
+        self.assertGreater(report["tokens_dropped"], 0)
+        total = 512 + report["tokens_dropped"]
+        self.assertIn(
+            f"the prompt has {total} tokens, the model reads 512: "
+            f"the last {report['tokens_dropped']} were dropped\n",
+            message,
+        )
+
+    def test_prompts_from_files(self):
+        direct, _, _ = self.draw("--seed", "5", prompt="\u4e00\u53ea\u732b")
+        text = "\u4e00\u53ea\u732b".encode()
+        for content in (text, text + b"\n", text + b"\r\n", b"\xef\xbb\xbf" + text):
+            (self.folder / "prompt.txt").write_bytes(content)
+            for source, options in (("prompt.txt", {}), ("-", {"input": content})):
+                result = self.run_program(
+                    "generate", "--prompt-file", source, *program.QUICK, "--seed", "5",
+                    "-o", "file.png", "--force", **options,
+                )
+                self.assertEqual(result.returncode, 0, result.stderr)
+                png = (self.folder / "file.png").read_bytes()
+                self.assertEqual(pixels(png), direct)
+        # One newline is the editor's; more are the user's.
+        (self.folder / "prompt.txt").write_bytes(b"a\n\n")
+        self.run_program(
+            "generate", "--prompt-file", "prompt.txt", *program.QUICK, "-o", "file.png", "--force"
+        )
+        png = (self.folder / "file.png").read_bytes()
+        self.assertEqual(json.loads(texts(png)["zimage"])["prompt"], "a\n")
+
+    def test_sizes_that_no_machine_or_model_takes(self):
+        def refused(size, code, *fragments):
+            result = self.run_program("generate", "-p", "a", "--size", size, "--steps", "1")
+            self.assert_fails(result, code, *fragments)
+            self.assert_empty()
+
+        refused("9223372036854775807x1", 2, "width is 9223372036854775807, expected 1 to ")
+        refused("16x65536", 2, "height takes 4096 positions, the model has 512")
+        with open("/proc/meminfo") as lines:
+            available = next(int(l.split()[1]) for l in lines if l.startswith("MemAvailable"))
+        if available > 64 << 20:
+            self.skipTest("this machine has room for the largest picture")
+        refused("8192x8192", 1, "the request needs ", " GiB", " are available")
+
+
+class Info(ProgramTest):
+    def test_the_table_counts_every_part(self):
+        text = self.run_program("info").stdout.decode()
+        for part in ("text_encoder", "transformer", "vae", "total"):
+            self.assertRegex(text, rf"(?m)^{part} +\d+ +[\d.]+ M +[\d.]+ MiB  bf16$")
+
+    def test_json_agrees_with_the_files(self):
+        report = json.loads(self.run_program("info", str(MODEL), "--json").stdout)
+        self.assertEqual(report["model"], "zimage-tiny")
+        parts = {part["name"]: part for part in report["parts"]}
+        self.assertEqual(parts["transformer"]["class"], "ZImageTransformer2DModel")
+        for part in parts.values():
+            for file in part["files"]:
+                path = MODEL / part["name"] / file["name"]
+                self.assertEqual(file["bytes"], path.stat().st_size)
+            self.assertEqual(sum(part["dtypes"].values()), part["parameters"])
+            self.assertEqual(part["dtypes"].get("bf16", 0) * 2, part["bytes"])
+        for key in ("tensors", "parameters", "bytes"):
+            self.assertEqual(report[key], sum(part[key] for part in parts.values()))
+
+    def test_the_default_model_is_found_beside_an_installed_program(self):
+        (self.folder / "bin").mkdir()
+        installed = self.folder / "share/zimage/models/zimage-tiny"
+        installed.parent.mkdir(parents=True)
+        installed.symlink_to(MODEL)
+        copy = shutil.copy2(program.program, self.folder / "bin/zimage")
+        self.addCleanup(setattr, program, "program", program.program)
+        program.program = str(copy)
+        report = json.loads(self.run_program("info", "--json").stdout)
+        self.assertEqual(os.path.realpath(report["folder"]), str(MODEL))
+        self.assertTrue(report["folder"].startswith(os.path.realpath(self.folder)))
+
+    def test_the_environment_names_a_model(self):
+        (self.folder / "mine").symlink_to(MODEL)
+        env = environment(ZIMAGE_MODEL=str(self.folder / "mine"))
+        report = json.loads(self.run_program("info", "--json", env=env).stdout)
+        self.assertEqual(report["folder"], str(self.folder / "mine"))
+
+
+class Bench(ProgramTest):
+    ARGUMENTS = ["bench", "--size", "64x64", "--steps", "2", "--repeat", "2"]
+
+    def test_the_table_has_every_stage(self):
+        text = self.run_program(*self.ARGUMENTS).stdout.decode()
+        self.assertRegex(text, r"(?m)^peak [\d.]+ GFLOP/s, memory [\d.]+ GB/s, measured in this run$")
+        for stage in ("text encoder", "denoise", "decode", "total"):
+            self.assertRegex(text, rf"(?m)^{stage} +[\d.]+ ms +[\d.]+ +[\d.]+ +[\d.]+ %$")
+
+    def test_json(self):
+        report = json.loads(self.run_program(*self.ARGUMENTS, "--json").stdout)
+        peak = report["peak_flops_per_second"]
+        self.assertGreater(peak, 1e8)
+        self.assertEqual([s["name"] for s in report["stages"]], ["text encoder", "denoise", "decode"])
+        for stage in [*report["stages"], report["total"]]:
+            self.assertGreater(stage["seconds"], 0)
+            self.assertGreater(stage["flops"], 0)
+            rate = stage["flops"] / stage["seconds"]
+            self.assertAlmostEqual(stage["flops_per_second"] / rate, 1, places=9)
+            self.assertAlmostEqual(stage["share_of_peak"] * peak / rate, 1, places=9)
+        self.assertLessEqual(report["total"]["seconds"], report["warm_seconds"])
+        self.assertLessEqual(report["load_seconds"], report["first_seconds"])
+
+
+if __name__ == "__main__":
+    main()

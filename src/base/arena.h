@@ -1,6 +1,6 @@
-// Stack allocation out of one block of memory that somebody else owns. Activations come from it, and so
-// do a module's weights. Measuring mode hands out addresses without memory, so running a model on the
-// plan backend tells exactly how many bytes the same run will use.
+// Stack allocation out of one block of memory that somebody else owns. Activations come from it,
+// and so do a module's weights. Measuring mode hands out addresses without memory, so running a
+// model on the plan backend tells exactly how many bytes the same run will use.
 #pragma once
 
 #include <cstddef>
@@ -18,7 +18,8 @@ class Arena {
   // Measuring mode: no memory, no limit.
   Arena() = default;
   // Hands out `capacity` bytes at `base`, which must outlive the arena and be kAlignment-aligned.
-  Arena(void* base, std::size_t capacity) : base_(static_cast<std::byte*>(base)), capacity_(capacity) {}
+  Arena(void* base, std::size_t capacity)
+      : base_(static_cast<std::byte*>(base)), capacity_(capacity) {}
 
   Arena(const Arena&) = delete;
   Arena& operator=(const Arena&) = delete;

@@ -1,14 +1,15 @@
-// The one exception type of the engine. What enters: a code and a sentence that names the thing, what
-// was expected and what was found. What leaves: an exit code (cli) or a status (server).
+// The one exception type of the engine. What enters: a code and a sentence that names the thing,
+// what was expected and what was found. What leaves: an exit code (cli) or a status (server).
 #pragma once
 
+#include <cstdint>
 #include <stdexcept>
 #include <string>
 #include <utility>
 
 namespace zimage {
 
-enum class ErrorCode {
+enum class ErrorCode : std::uint8_t {
   InvalidArgument,  // the request asks for something that has no meaning
   InvalidFile,      // a file's bytes are not what its format says
   NotFound,         // a file, folder or tensor that must exist does not

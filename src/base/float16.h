@@ -1,5 +1,6 @@
-// The two 16-bit float formats of checkpoints, widened and rounded in software. Kernels that convert
-// in bulk use the processor's instructions; these functions define the result they must give.
+// The two 16-bit float formats of checkpoints, widened and rounded in software. Kernels that
+// convert in bulk use the processor's instructions; these functions define the result they must
+// give.
 #pragma once
 
 #include <bit>
@@ -25,7 +26,8 @@ constexpr float f16_to_float(std::uint16_t bits) {
   const std::uint32_t exponent = (bits >> 10) & 0x1fU;
   const std::uint32_t fraction = bits & 0x3ffU;
   if (exponent == 0x1fU) return std::bit_cast<float>(sign | 0x7f800000U | (fraction << 13));
-  if (exponent != 0) return std::bit_cast<float>(sign | ((exponent + 112U) << 23) | (fraction << 13));
+  if (exponent != 0)
+    return std::bit_cast<float>(sign | ((exponent + 112U) << 23) | (fraction << 13));
   const float magnitude = static_cast<float>(fraction) * 0x1p-24F;
   return sign != 0 ? -magnitude : magnitude;
 }

@@ -8,8 +8,8 @@
 
 namespace zimage {
 
-// Owns one mapping. A file that is truncated by somebody else while mapped ends the process (SIGBUS),
-// as with every program that maps files.
+// Owns one mapping. A file that is truncated by somebody else while mapped ends the process
+// (SIGBUS), as with every program that maps files.
 class MappedFile {
  public:
   // Throws NotFound (with the system's reason) or InvalidFile for what is not a regular file.

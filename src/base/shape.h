@@ -15,13 +15,16 @@ class Shape {
 
   constexpr Shape() = default;
   // Precondition: at most kMaxRank extents, none negative.
-  constexpr Shape(std::initializer_list<std::int64_t> extents) : Shape(std::span(extents.begin(), extents.size())) {}
+  constexpr Shape(std::initializer_list<std::int64_t> extents)
+      : Shape(std::span(extents.begin(), extents.size())) {}
   explicit constexpr Shape(std::span<const std::int64_t> extents) {
     for (const std::int64_t extent : extents) extents_[static_cast<std::size_t>(rank_++)] = extent;
   }
 
   constexpr int rank() const { return rank_; }
-  constexpr std::int64_t operator[](int axis) const { return extents_[static_cast<std::size_t>(axis)]; }
+  constexpr std::int64_t operator[](int axis) const {
+    return extents_[static_cast<std::size_t>(axis)];
+  }
 
   // The product of the extents; 1 for rank 0.
   constexpr std::int64_t elements() const {

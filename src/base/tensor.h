@@ -1,5 +1,5 @@
-// A view of contiguous numbers in some memory, the host's or a device's. Owners are Buffer, Arena and
-// Checkpoint; a Tensor is copied freely and frees nothing.
+// A view of contiguous numbers in some memory, the host's or a device's. Owners are Buffer, Arena
+// and Checkpoint; a Tensor is copied freely and frees nothing.
 #pragma once
 
 #include <cassert>
@@ -34,14 +34,17 @@ struct Tensor {
     const std::int64_t row = shape[0] == 0 ? 0 : shape.elements() / shape[0];
     std::int64_t extents[Shape::kMaxRank] = {end - begin};
     for (int axis = 1; axis < shape.rank(); ++axis) extents[axis] = shape[axis];
-    return {static_cast<std::byte*>(data) + static_cast<std::size_t>(begin * row) * size_of(dtype), dtype,
+    return {static_cast<std::byte*>(data) + static_cast<std::size_t>(begin * row) * size_of(dtype),
+            dtype,
             Shape(std::span<const std::int64_t>(extents, static_cast<std::size_t>(shape.rank())))};
   }
 
   // Elements [begin, end) of a rank-1 view of everything, sharing memory.
   Tensor slice(std::int64_t begin, std::int64_t end) const {
     assert(0 <= begin && begin <= end && end <= elements());
-    return {static_cast<std::byte*>(data) + static_cast<std::size_t>(begin) * size_of(dtype), dtype, {end - begin}};
+    return {static_cast<std::byte*>(data) + static_cast<std::size_t>(begin) * size_of(dtype),
+            dtype,
+            {end - begin}};
   }
 
   // The same memory under another shape. Precondition: equal element counts.

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/float16.h"
+#include "base/quote.h"
 
 namespace zimage {
 namespace {
@@ -37,7 +38,7 @@ Tensor CheckpointSource::tensor(const std::string& name, const Shape& shape) {
   const Tensor& found = part_.tensor(name);
   used_.insert(name);
   if (found.shape != shape) {
-    throw Error(ErrorCode::InvalidFile, part_.file_of(name) + ": tensor " + name + " is " +
+    throw Error(ErrorCode::InvalidFile, part_.file_of(name) + ": tensor " + quote(name) + " is " +
                                             to_string(found.shape) + ", expected " +
                                             to_string(shape));
   }
@@ -55,7 +56,7 @@ void CheckpointSource::throw_if_unused() const {
   if (unused.empty()) return;
   std::string names;
   for (std::size_t i = 0; i < std::min(unused.size(), kNamedTensors); ++i)
-    names += (i > 0 ? ", " : "") + unused[i];
+    names += (i > 0 ? ", " : "") + quote(unused[i]);
   if (unused.size() > kNamedTensors) names += ", ...";
   throw Error(ErrorCode::InvalidFile,
               part_.folder().string() + ": " + std::to_string(unused.size()) +

@@ -97,9 +97,11 @@ class Bench {
  public:
   explicit Bench(const Options& options) : options_(options), backend_(options.backend) {}
 
-  void header() const {
-    std::printf("%s\n%-44s %12s %9s %9s %8s %8s\n", backend_.description().c_str(), "operation",
-                "us", "GFLOP/s", "peak", "share", "GB/s");
+  void header() {
+    const Rates rates = backend_.measure_rates();
+    std::printf("%s: %.1f GFLOP/s, %.1f GB/s\n%-44s %12s %9s %9s %8s %8s\n",
+                backend_.description().c_str(), rates.flops * 1e-9, rates.bandwidth * 1e-9,
+                "operation", "us", "GFLOP/s", "peak", "share", "GB/s");
   }
 
   // `make` is called only if the name passes the filter, so that operands are made one case at a

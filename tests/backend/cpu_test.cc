@@ -10,6 +10,7 @@
 
 #include "backend/cpu/cpu_backend.h"
 #include "base/error.h"
+#include "base/float16.h"
 #include "error_of.h"
 
 namespace zimage {
@@ -124,6 +125,50 @@ TEST_P(Cpu, KeepsNanInItsRow) {
   for (std::int64_t i = 0; i < mixed.elements(); ++i) {
     EXPECT_TRUE(std::isnan(mixed.as<float>()[i])) << i;
   }
+}
+
+// Whether a panel is widened in registers or in memory first is a matter of speed alone.
+TEST_P(Cpu, WideningFirstGivesTheSameBytes) {
+  const cpu::Kernels& kernels = cpu::kernels_of(GetParam());
+  constexpr std::size_t kRows = 150;
+  constexpr std::size_t kDepth = 1100;
+  const std::size_t columns = 2 * kernels.lanes;
+  const std::vector<float> a = noise(kRows * kDepth, 1);
+  std::vector<std::uint16_t> weights(columns * kDepth);
+  const std::vector<float> numbers = noise(static_cast<std::int64_t>(weights.size()), 2);
+  for (std::size_t i = 0; i < weights.size(); ++i) weights[i] = float_to_bf16(numbers[i]);
+  std::vector<const void*> rows;
+  for (std::size_t j = 0; j < columns; ++j) rows.push_back(weights.data() + j * kDepth);
+  std::vector<std::uint16_t> panel(weights.size());
+  kernels.pack_panel({.panel = panel.data(),
+                      .rows = rows.data(),
+                      .depth = kDepth,
+                      .format = cpu::PanelFormat::Bf16});
+  cpu::GemmArgs args{.a = a.data(),
+                     .a_stride = kDepth,
+                     .rows = kRows,
+                     .panels = panel.data(),
+                     .format = cpu::PanelFormat::Bf16,
+                     .depth = kDepth,
+                     .tile_end = (kRows + kernels.tile_rows - 1) / kernels.tile_rows,
+                     .panel_end = 1,
+                     .out_stride = columns,
+                     .columns = columns};
+  std::vector<float> scratch(kernels.gemm_scratch(args) / sizeof(float));
+  args.scratch = scratch.data();
+  std::vector<float> in_registers(kRows * columns);
+  std::vector<float> first(kRows * columns);
+  args.out = in_registers.data();
+  kernels.gemm(args);
+  args.widen = true;
+  args.out = first.data();
+  kernels.gemm(args);
+  EXPECT_EQ(std::memcmp(in_registers.data(), first.data(), first.size() * sizeof(float)), 0);
+  double sum = 0;
+  for (std::size_t k = 0; k < kDepth; ++k) {
+    sum += static_cast<double>(a[k]) * static_cast<double>(bf16_to_float(weights[k]));
+  }
+  EXPECT_NEAR(static_cast<double>(first[0]), sum, 1e-3);
 }
 
 // e^x is within 2 ulp, so silu is within 4, until e^-x overflows at -88 and a result of 1e-36

@@ -34,7 +34,9 @@ int resolve_threads(int threads) {
 }  // namespace
 
 CpuBackend::CpuBackend(const CpuOptions& options)
-    : threads_(resolve_threads(options.threads)), kernels_(cpu::kernels_of(options.isa)) {}
+    : threads_(resolve_threads(options.threads)),
+      kernels_(cpu::kernels_of(options.isa)),
+      widen_(cpu::widens_first(kernels_)) {}
 
 CpuBackend::~CpuBackend() {
   CpuBackend::do_free(scratch_, scratch_bytes_);

@@ -87,6 +87,7 @@ class CpuBackend final : public ReferenceBackend {
 
   int threads_;
   const cpu::Kernels& kernels_;
+  bool widen_;  // GemmArgs::widen
   std::byte* scratch_ = nullptr;
   std::size_t scratch_bytes_ = 0;
 };

@@ -115,6 +115,7 @@ void CpuBackend::multiply(const cpu::GemmArgs& args) {
   need_scratch(plan.scratch());
   cpu::parallel_for(threads_, plan.pieces(), [&](std::size_t piece, std::size_t /*thread*/) {
     GemmArgs part = piece_of(args, plan, piece);
+    part.widen = widen_;
     part.scratch = reinterpret_cast<float*>(scratch_ + piece * plan.piece_scratch);
     kernels_.gemm(part);
   });

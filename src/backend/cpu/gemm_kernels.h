@@ -21,6 +21,13 @@ constexpr std::size_t smaller(std::size_t a, std::size_t b) {
   return a < b ? a : b;
 }
 
+// With 16 lanes a widened panel of 384 steps is 48 KiB and one in bf16 24 KiB; with 8 lanes one in
+// bf16 is 16 KiB and one in f32 too. A tile's rows take 12 to 18 KiB beside it.
+constexpr GemmBlocks kBlocks =
+    kLanes == 16 ? GemmBlocks{144, 16, 384, 384} : GemmBlocks{96, 32, 512, 256};
+// Tiles below which widening a panel first costs more than it saves.
+constexpr std::size_t kWidenTiles = 4;
+
 // --- What happens to finished sums ---
 
 // n of the columns of one row of a linear product, n <= kLanes.
@@ -98,14 +105,14 @@ struct GemmCut {
 };
 
 inline GemmCut cut(const GemmArgs& args) {
-  const std::size_t bytes = args.blocks.widen ? 4 : size_of(args.format);
-  const std::size_t most = args.blocks.panel_bytes / (kTileColumns * bytes);
+  const std::size_t most =
+      args.format == PanelFormat::Bf16 ? kBlocks.bf16_depth : kBlocks.other_depth;
   GemmCut c{};
   c.depth_blocks = ceil_div(args.depth, most);
   c.depth = round_up(ceil_div(args.depth, c.depth_blocks), 16);
   c.depth_blocks = ceil_div(args.depth, c.depth);
   c.tiles = args.tile_end - args.tile_begin;
-  c.row_blocks = ceil_div(c.tiles * kTileRows, args.blocks.rows);
+  c.row_blocks = ceil_div(c.tiles * kTileRows, kBlocks.rows);
   c.block_tiles = ceil_div(c.tiles, c.row_blocks);
   return c;
 }
@@ -113,14 +120,14 @@ inline GemmCut cut(const GemmArgs& args) {
 inline std::size_t packed_floats(const GemmCut& c) {
   return c.depth_blocks == 1 ? 0 : c.block_tiles * kTileRows * c.depth_blocks * c.depth;
 }
-inline std::size_t partial_floats(const GemmArgs& args, const GemmCut& c) {
-  return c.depth_blocks == 1 ? kTileFloats : args.blocks.panels * c.block_tiles * kTileFloats;
+inline std::size_t partial_floats(const GemmCut& c) {
+  return c.depth_blocks == 1 ? kTileFloats : kBlocks.panels * c.block_tiles * kTileFloats;
 }
 
 inline std::size_t gemm_scratch(const GemmArgs& args) {
   if (args.rows <= kTileRows || args.tile_end <= args.tile_begin) return 0;
   const GemmCut c = cut(args);
-  return 4 * (packed_floats(c) + partial_floats(args, c) + c.depth * kTileColumns);
+  return 4 * (packed_floats(c) + partial_floats(c) + c.depth * kTileColumns);
 }
 
 // --- The loops ---
@@ -238,8 +245,8 @@ void multiply_block(const RowBlock& block) {
   };
   if (c.depth_blocks > 1) pack_left(block);
   const std::size_t tiles = block.tile_end - block.tile_begin;
-  for (std::size_t begin = args.panel_begin; begin < args.panel_end; begin += args.blocks.panels) {
-    const std::size_t end = smaller(begin + args.blocks.panels, args.panel_end);
+  for (std::size_t begin = args.panel_begin; begin < args.panel_end; begin += kBlocks.panels) {
+    const std::size_t end = smaller(begin + kBlocks.panels, args.panel_end);
     for (std::size_t d = 0; d < c.depth_blocks; ++d) {
       for (std::size_t p = begin; p < end; ++p) {
         const char* next = p + 1 < end              ? address(p + 1, d)
@@ -258,7 +265,7 @@ template <class Stored, class Panel>
 void gemm_blocked(const GemmArgs& args) {
   const GemmCut c = cut(args);
   float* partial = args.scratch + packed_floats(c);
-  float* widened = partial + partial_floats(args, c);
+  float* widened = partial + partial_floats(c);
   for (std::size_t b = 0; b < c.row_blocks; ++b) {
     const RowBlock block{.args = args,
                          .cut = c,
@@ -272,10 +279,10 @@ void gemm_blocked(const GemmArgs& args) {
 }
 
 template <class Stored>
-void gemm_of(const GemmArgs& args) {
+void gemm_of(const GemmArgs& args, bool widen) {
   if (args.rows <= kTileRows) {
     gemm_narrow<Stored>(args);
-  } else if (args.blocks.widen) {
+  } else if (widen && args.tile_end - args.tile_begin >= kWidenTiles) {
     gemm_blocked<Stored, F32Panel>(args);
   } else {
     gemm_blocked<Stored, Stored>(args);
@@ -285,9 +292,10 @@ void gemm_of(const GemmArgs& args) {
 inline void gemm(const GemmArgs& args) {
   if (args.tile_end <= args.tile_begin || args.panel_end <= args.panel_begin) return;
   switch (args.format) {
-    case PanelFormat::Bf16: return gemm_of<Bf16Panel>(args);
-    case PanelFormat::F16: return gemm_of<F16Panel>(args);
-    case PanelFormat::F32: return gemm_of<F32Panel>(args);
+    case PanelFormat::Bf16: return gemm_of<Bf16Panel>(args, args.widen);
+    // Halves take more than a shift to widen.
+    case PanelFormat::F16: return gemm_of<F16Panel>(args, true);
+    case PanelFormat::F32: return gemm_of<F32Panel>(args, false);
   }
 }
 

@@ -21,4 +21,7 @@ std::vector<Isa> available_isas();
 // The kernels of `isa`. Throws Unsupported where the processor or the build lacks it.
 const Kernels& kernels_of(Isa isa);
 
+// Whether GemmArgs::widen is faster on this processor.
+bool widens_first(const Kernels& kernels);
+
 }  // namespace zimage::cpu

@@ -31,12 +31,13 @@ struct PackPanelArgs {
   PanelFormat format = PanelFormat::F32;
 };
 
-// How a product is cut so that its pieces stay in the caches.
+// How a product is cut so that its pieces stay in the caches. The order of additions depends on
+// `depth`.
 struct GemmBlocks {
-  std::size_t rows = 96;            // of the left operand, kept in the second cache
-  std::size_t panels = 32;          // whose partial sums stay in the second cache
-  std::size_t panel_bytes = 16384;  // of one panel, kept in the first cache
-  bool widen = false;               // widen a panel once for all rows instead of in every tile
+  std::size_t rows;         // of the left operand: rows x depth floats stay in the second cache
+  std::size_t panels;       // rows x panels x 2 lanes partial sums stay in the second cache
+  std::size_t bf16_depth;   // of a panel that stays in the first cache, by its format
+  std::size_t other_depth;  // f16 and f32
 };
 
 // out[t][n] = sum over k of a[t][k] weight[n][k] for a rectangle of tiles and panels. The rows are
@@ -57,7 +58,8 @@ struct GemmArgs {
   const float* bias = nullptr;  // [columns] or null
   bool silu = false;            // after the bias
   bool accumulate = false;      // out += the result
-  GemmBlocks blocks;
+  // Widen a bf16 panel once for many tiles instead of in every tile, with the same result.
+  bool widen = false;
   float* scratch = nullptr;  // gemm_scratch() bytes
 };
 

@@ -57,6 +57,7 @@ void split(std::string_view expression, std::string_view text) {
 
 }  // namespace
 
+// NOLINTNEXTLINE(readability-identifier-naming): the name that libFuzzer calls
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   static const auto kSound = zimage::Tokenizer::parse(zimage::small_tokenizer().dump(), "sound");
   std::string_view rest(reinterpret_cast<const char*>(data), size);

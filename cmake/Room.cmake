@@ -14,6 +14,7 @@ function(zimage_room name)
   add_library(zimage_${name} STATIC ${sources})
   target_include_directories(zimage_${name} PUBLIC $<BUILD_INTERFACE:${CMAKE_SOURCE_DIR}/src>
                              $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}/zimage>)
+  target_compile_features(zimage_${name} PUBLIC cxx_std_20)
   list(TRANSFORM ROOM_DEPENDS PREPEND zimage_)
   list(TRANSFORM ROOM_TEST_DEPENDS PREPEND zimage_)
   target_link_libraries(zimage_${name} PUBLIC ${ROOM_DEPENDS} PRIVATE ${ROOM_LIBRARIES})

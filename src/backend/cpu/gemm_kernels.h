@@ -153,7 +153,7 @@ void widen_panel(float* out, const void* panel, std::size_t depth) {
 // keeping.
 template <class Panel>
 void gemm_narrow(const GemmArgs& args) {
-  constexpr std::size_t kAhead = 1024;
+  constexpr std::size_t kAhead = 2048;
   alignas(64) float sums[kTileFloats];
   const RowMajor left{args.a, args.a_stride};
   const std::size_t bytes = args.depth * Panel::kRowBytes;

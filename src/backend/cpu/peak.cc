@@ -2,9 +2,13 @@
 // company.
 #include "backend/cpu/peak.h"
 
+#include <sys/mman.h>
+
 #include <algorithm>
 #include <chrono>
 #include <cstddef>
+#include <cstdlib>
+#include <memory>
 #include <vector>
 
 #include "backend/cpu/parallel.h"
@@ -18,21 +22,31 @@ double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
+// Pieces of one block after another, so that none is in a cache when its turn comes again.
 double measure_read(const Kernels& kernels, int threads) {
   constexpr int kPasses = 4;
-  constexpr std::size_t kFloats = std::size_t{64} << 18;  // 64 MiB
+  constexpr std::size_t kPiece = std::size_t{16} << 18;  // floats of 16 MiB
+  constexpr std::size_t kPieces = 8;
   const auto jobs = static_cast<std::size_t>(threads);
-  std::vector<std::vector<float>> blocks(jobs);
+  std::vector<std::unique_ptr<float, decltype(&std::free)>> blocks;
+  for (std::size_t job = 0; job < jobs; ++job) {
+    constexpr std::size_t kHugePage = std::size_t{2} << 20;
+    constexpr std::size_t kBytes = kPieces * kPiece * sizeof(float);
+    blocks.emplace_back(static_cast<float*>(std::aligned_alloc(kHugePage, kBytes)), &std::free);
+    if (blocks.back() == nullptr) return 0;
+    static_cast<void>(madvise(blocks.back().get(), kBytes, MADV_HUGEPAGE));
+  }
   std::vector<float> sinks(jobs);
-  parallel_for(threads, jobs,
-               [&](std::size_t job, std::size_t /*thread*/) { blocks[job].assign(kFloats, 1.0F); });
+  parallel_for(threads, jobs, [&](std::size_t job, std::size_t /*thread*/) {
+    std::fill_n(blocks[job].get(), kPieces * kPiece, 1.0F);
+  });
   double best = 0;
-  for (int pass = 0; pass < kPasses; ++pass) {
+  for (std::size_t turn = 0; turn < kPasses * kPieces; ++turn) {
     const Clock::time_point start = Clock::now();
     parallel_for(threads, jobs, [&](std::size_t job, std::size_t /*thread*/) {
-      sinks[job] = kernels.read_sum(blocks[job].data(), kFloats);
+      sinks[job] = kernels.read_sum(blocks[job].get() + turn % kPieces * kPiece, kPiece);
     });
-    const double bytes = static_cast<double>(jobs * kFloats * sizeof(float));
+    const double bytes = static_cast<double>(jobs * kPiece * sizeof(float));
     best = std::max(best, bytes / seconds_since(start));
   }
   return best;

@@ -22,29 +22,41 @@
 #endif
 
 // Each of the three headers defines, with the same meaning:
-//   kLanes               floats in a Vec
-//   Vec                  kLanes floats;  + - * / between two
-//   load, store          unaligned;  load_n, store_n: the first n lanes, 0 <= n < kLanes, others
-//   read as 0 zero(), broadcast(x), broadcast_load(p) fma(a, b, c)         a b + c;  fnma(a, b, c):
-//   c - a b max, min             (a, b): b where either is NaN sum, max_of          over the lanes
-//   Words                kLanes 32-bit words, each two bf16 numbers; load_words(p)
-//   low_bf16(w)          the lower halves as floats;  high_bf16(w): the upper ones
-//   join_halves(low, high)   kLanes words as the bits of a Vec, from two rows of kLanes halves;
-//                        a null row is zeros
-//   load_bf16, load_f16  kLanes 16-bit numbers, widened exactly
-//   store_bf16           rounded to nearest even, as float_to_bf16
-//   round_even(x)        to an integer; power_of_two(n): 2^n for an integer n in [-127, 127], 0 for
-//   -127 select_less(a, b, x, y)   per lane a < b ? x : y even_twice(x)        x0 x0 x2 x2 ..;
-//   odd_twice: x1 x1 x3 x3 ..;  swap_pairs: x1 x0 x3 x2 .. negate_even(x)       -x0 x1 -x2 x3 ..
-//   deinterleave(a, b, even, odd)   of the 2 kLanes numbers a b
-//   transpose(rows)      a kLanes x kLanes block, in place
+//   kLanes                      floats in a Vec
+//   Vec                         kLanes floats; + - * / between two
+//   load(p), store(p, x)        unaligned
+//   load_n(p, n)                the first n lanes, 0 <= n < kLanes; the others are 0
+//   store_n(p, x, n)            the first n lanes
+//   keep_n(x, n)                x with 0 in the lanes from n on
+//   zero(), broadcast(x)        the same number in every lane; broadcast_load(p)
+//   fma(a, b, c)                a b + c; fnma(a, b, c): c - a b
+//   max(a, b), min(a, b)        b where either is NaN
+//   sum(x), max_of(x)           over the lanes
+//   Words                       kLanes 32-bit words, each two bf16 numbers; load_words(p)
+//   low_bf16(w), high_bf16(w)   the lower or upper halves as floats
+//   join_halves(low, high)      words as the bits of a Vec, from two rows of kLanes halves;
+//                               a null row is zeros
+//   load_bf16(p), load_f16(p)   kLanes 16-bit numbers, widened exactly
+//   store_bf16(p, x)            rounded to nearest even, as float_to_bf16
+//   low_bits_as_exponent(x)     the float whose exponent field is the lowest eight bits of x
+//   select_less(a, b, x, y)     per lane a < b ? x : y
+//   even_twice(x)               x0 x0 x2 x2 ..; odd_twice(x): x1 x1 x3 x3 ..
+//   swap_pairs(x)               x1 x0 x3 x2 ..
+//   negate_even(x)              -x0 x1 -x2 x3 ..
+//   deinterleave(a, b, e, o)    the even and the odd ones of the 2 kLanes numbers a b
+//   transpose(rows)             a kLanes x kLanes block, in place
 namespace zimage::cpu::ZIMAGE_CPU_ISA {
 
-// e^x within 1.5 ulp over the whole range: subnormal results, 0 and infinity included; NaN stays
-// NaN.
+// Adding this leaves no fraction bits, so it rounds to an integer n and puts n + 127, the exponent
+// field of 2^n, into the lowest bits.
+constexpr float kExponentMagic = 0x1.8p23F + 127.F;
+
+// e^x within 1.5 ulp on [-87, 88], the value at the bound beyond them; NaN stays NaN.
 inline Vec exp(Vec x) {
-  x = min(broadcast(88.8F), max(broadcast(-104.F), x));
-  const Vec n = round_even(x * broadcast(1.44269504F));
+  x = min(broadcast(88.F), max(broadcast(-87.F), x));
+  const Vec magic = broadcast(kExponentMagic);
+  const Vec shifted = fma(x, broadcast(1.44269504F), magic);
+  const Vec n = shifted - magic;
   // ln 2 in two parts; the upper one has few enough bits that n times it is exact.
   Vec r = fnma(n, broadcast(0.693359375F), x);
   r = fnma(n, broadcast(-2.12194440e-4F), r);
@@ -55,17 +67,13 @@ inline Vec exp(Vec x) {
   q = fma(q, r, broadcast(0.166665203999F));
   q = fma(q, r, broadcast(0.499999934324F));
   q = fma(q * r, r, r) + broadcast(1.F);
-  // 2^n in two factors: n reaches -150 and 128, which one exponent field cannot hold.
-  const Vec half = round_even(n * broadcast(0.5F));
-  return q * power_of_two(half) * power_of_two(n - half);
+  return q * low_bits_as_exponent(shifted);
 }
 
 // 2^x for x <= 0 within 1.5 ulp; 0 below -126.5; NaN stays NaN.
 inline Vec exp2_nonpositive(Vec x) {
   x = max(broadcast(-127.F), x);
-  // Adding 1.5 2^23 leaves no fraction bits, so this rounds to an integer n and puts n + 127, the
-  // exponent field of 2^n, into the lowest bits.
-  const Vec magic = broadcast(0x1.8p23F + 127.F);
+  const Vec magic = broadcast(kExponentMagic);
   const Vec shifted = x + magic;
   const Vec f = x - (shifted - magic);
   // Minimax for (2^f - 1) / f on [-1/2, 1/2], relative error of 2^f 2e-9.
@@ -77,10 +85,6 @@ inline Vec exp2_nonpositive(Vec x) {
   q = fma(q, f, broadcast(0.693147202985F));
   q = fma(q, f, broadcast(1.F));
   return q * low_bits_as_exponent(shifted);
-}
-
-inline Vec sigmoid(Vec x) {
-  return broadcast(1.F) / (broadcast(1.F) + exp(zero() - x));
 }
 
 // x / (1 + e^-x).

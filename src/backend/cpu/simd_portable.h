@@ -135,15 +135,6 @@ inline void store_bf16(std::uint16_t* p, Vec x) {
   for (int i = 0; i < kLanes; ++i) p[i] = static_cast<std::uint16_t>(result[i] >> 16);
 }
 
-inline Vec round_even(Vec x) {
-  // Beyond 2^22 a float plus this constant loses bits, and no caller needs it there.
-  const FloatVector magic = FloatVector{} + 0x1.8p23F;
-  return {x.v + magic - magic};
-}
-inline Vec power_of_two(Vec n) {
-  const IntVector exponent = __builtin_convertvector(n.v, IntVector) + 127;
-  return {as_floats(__builtin_convertvector(exponent, UnsignedVector) << 23)};
-}
 inline Vec low_bits_as_exponent(Vec x) {
   return {as_floats(as_bits(x.v) << 23)};
 }

@@ -62,7 +62,8 @@ struct TileArgs {
   // Replaces what sums holds instead of adding to it. Adding a block's total rounds less than going
   // on from it would.
   bool start = true;
-  // Memory that is needed soon: one cache line is fetched every kAheadSteps steps.
+  // Memory that is needed soon: ahead_step bytes of it, a cache line at least, are fetched every
+  // kAheadSteps steps.
   const char* ahead = nullptr;
   std::size_t ahead_step = 0;
 };
@@ -103,6 +104,9 @@ template <std::size_t kRows, class Left, class Right>
   std::size_t k = 0;
   while (k + kAheadSteps <= depth) {
     __builtin_prefetch(ahead);
+    for (std::size_t line = 64; line < args.ahead_step; line += 64) {
+      __builtin_prefetch(ahead + line);
+    }
     ahead += args.ahead_step;
     const std::size_t end = k + kAheadSteps;
 #pragma GCC unroll 1

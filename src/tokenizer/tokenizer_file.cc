@@ -310,6 +310,7 @@ std::string read_pre_tokenizer(const Node& root) {
 }  // namespace
 
 TokenizerFile read_tokenizer_file(std::string_view json, const std::string& name) {
+  if (json.empty()) throw Error(ErrorCode::InvalidFile, name + ": not valid JSON (empty)");
   simdjson::dom::parser parser;
   element document;
   const simdjson::error_code error = parser.parse(json.data(), json.size()).get(document);

@@ -130,7 +130,7 @@ TEST(Tokenizer, ReportsFilesThatCannotBeOpened) {
   const auto empty = folder.write("empty.json", "");
   const Error error = error_of([&] { Tokenizer::open(empty); });
   EXPECT_EQ(error.code(), ErrorCode::InvalidFile);
-  EXPECT_THAT(error.what(), HasSubstr("empty.json"));
+  EXPECT_THAT(error.what(), HasSubstr("empty.json: not valid JSON"));
 }
 
 TEST(Tokenizer, Moves) {

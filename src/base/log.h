@@ -1,12 +1,13 @@
 // Where the library's remarks go. The library itself never writes to stdout or stderr.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <string_view>
 
 namespace zimage {
 
-enum class LogLevel { Debug, Info, Warning };
+enum class LogLevel : std::uint8_t { Debug, Info, Warning };
 
 // Receives each message once, without a trailing newline, possibly from several threads.
 using LogSink = std::function<void(LogLevel, std::string_view)>;

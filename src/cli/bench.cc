@@ -87,6 +87,7 @@ std::vector<BenchRow> best_operations(Pipeline& pipeline, const Request& request
     }
   }
   std::vector<BenchRow> rows;
+  rows.reserve(best.size());
   for (const auto& [name, row] : best) rows.push_back(row);
   std::sort(rows.begin(), rows.end(),
             [](const BenchRow& a, const BenchRow& b) { return a.seconds > b.seconds; });

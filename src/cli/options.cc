@@ -56,8 +56,9 @@ constexpr const char* kBenchFooter =
 
 // Adds an option whose text goes to `take` as soon as it is parsed. The last of several counts.
 CLI::Option* add_value(CLI::App& app, const std::string& names, const std::string& placeholder,
-                       std::function<void(const std::string&)> take, const std::string& help) {
-  return app.add_option_function<std::string>(names, std::move(take), help)
+                       const std::function<void(const std::string&)>& take,
+                       const std::string& help) {
+  return app.add_option_function<std::string>(names, take, help)
       ->type_name(placeholder)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
 }
@@ -75,17 +76,16 @@ void add_model(CLI::App& app, std::optional<std::string>& target) {
 
 void add_draw_options(CLI::App& app, DrawOptions& options) {
   add_model(app, options.model);
-  const char* const kPicture = "Picture";
   add_value(
       app, "-W,--width", "N",
       [&options](const std::string& text) { options.width = parse_count("--width", text); },
       "Pixels (default: the model's)")
-      ->group(kPicture);
+      ->group("Picture");
   add_value(
       app, "-H,--height", "N",
       [&options](const std::string& text) { options.height = parse_count("--height", text); },
       "Pixels (default: the model's)")
-      ->group(kPicture);
+      ->group("Picture");
   add_value(
       app, "--size", "WxH",
       [&options](const std::string& text) {
@@ -94,25 +94,24 @@ void add_draw_options(CLI::App& app, DrawOptions& options) {
         options.height = size.height;
       },
       "Both at once")
-      ->group(kPicture);
+      ->group("Picture");
   add_value(
       app, "-s,--steps", "N",
       [&options](const std::string& text) { options.steps = parse_count("--steps", text); },
       "Forwards of the transformer (default: the model's, 8 for Turbo)")
-      ->group(kPicture);
-  const char* const kMachine = "Machine";
+      ->group("Picture");
   add_value(
       app, "-t,--threads", "N",
       [&options](const std::string& text) {
         options.threads = parse_small_count("--threads", text, kMaxThreads);
       },
       "Threads (default: one for each core this process may use)")
-      ->group(kMachine);
+      ->group("Machine");
   add_value(
       app, "--device", "DEVICE",
       [&options](const std::string& text) { options.device = parse_device("--device", text); },
       "auto, cpu, cuda, or cuda:N for one of several (default: auto)")
-      ->group(kMachine);
+      ->group("Machine");
 }
 
 void add_generate(CLI::App& app, GenerateOptions& options) {
@@ -134,25 +133,21 @@ void add_generate(CLI::App& app, GenerateOptions& options) {
   add_value(
       app, "--rng", "KIND",
       [&options](const std::string& text) {
-        if (text != "cpu" && text != "cuda") {
-          throw Error(ErrorCode::InvalidArgument,
-                      "--rng: expected cpu or cuda, found " + quote(text));
-        }
-        options.rng = text == "cpu" ? RngKind::Cpu : RngKind::Cuda;
+        const bool cpu = parse_choice("--rng", text, {"cpu", "cuda"}) == "cpu";
+        options.rng = cpu ? RngKind::Cpu : RngKind::Cuda;
       },
       "Which of torch's generators the noise follows: cpu or cuda (default: cpu)")
       ->group("Picture");
-  const char* const kMessages = "Messages";
   app.add_flag_callback(
          "-v,--verbose", [&options] { options.verbosity = Verbosity::Verbose; },
          "Print the device, the memory plan, each stage's time")
-      ->group(kMessages);
+      ->group("Messages");
   app.add_flag_callback(
          "-q,--quiet", [&options] { options.verbosity = Verbosity::Quiet; },
          "Print the picture's path and errors only")
-      ->group(kMessages);
+      ->group("Messages");
   app.add_flag("--json", options.draw.json, "Print one line of JSON instead of the path")
-      ->group(kMessages);
+      ->group("Messages");
   app.footer(std::string(kGenerateFooter) + kExitCodes);
 }
 

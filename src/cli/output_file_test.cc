@@ -169,6 +169,7 @@ TEST_F(OutputFileTest, ManyWritersGetManyNames) {
   std::vector<fs::path> written(kWriters);
   {
     std::vector<std::jthread> threads;
+    threads.reserve(kWriters);
     for (int i = 0; i < kWriters; ++i) {
       threads.emplace_back([&, i] {
         const OutputFile output(at("cat.png"), "default.png", Overwrite::Never);

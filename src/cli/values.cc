@@ -25,8 +25,9 @@ namespace {
 template <typename Integer>
 std::optional<Integer> whole_number(std::string_view text) {
   Integer value = 0;
-  const char* end = text.data() + text.size();
-  const auto [stop, error] = std::from_chars(text.data(), end, value);
+  const char* const begin = text.data();
+  const char* const end = begin + text.size();
+  const auto [stop, error] = std::from_chars(begin, end, value);
   if (text.empty() || text.front() == '-' || error != std::errc{} || stop != end)
     return std::nullopt;
   return value;
@@ -80,6 +81,14 @@ Size parse_size(std::string_view option, std::string_view text) {
     if (width && height && *width >= 1 && *height >= 1) return {*width, *height};
   }
   refuse(option, "a width and a height of 1 or more, such as 768x512", text);
+}
+
+std::string parse_choice(std::string_view option, std::string_view text,
+                         std::initializer_list<std::string_view> choices) {
+  if (std::find(choices.begin(), choices.end(), text) == choices.end()) {
+    refuse(option, fmt::format("{}", fmt::join(choices, " or ")), text);
+  }
+  return std::string(text);
 }
 
 std::string parse_device(std::string_view option, std::string_view text) {

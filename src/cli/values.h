@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <initializer_list>
 #include <optional>
 #include <span>
 #include <string>
@@ -23,6 +24,10 @@ struct Size {
 };
 // "768x512". Throws InvalidArgument.
 Size parse_size(std::string_view option, std::string_view text);
+
+// One of `choices`. Throws InvalidArgument.
+std::string parse_choice(std::string_view option, std::string_view text,
+                         std::initializer_list<std::string_view> choices);
 
 // "auto", "cpu", "cuda", "cuda:N" or "reference". Throws InvalidArgument.
 std::string parse_device(std::string_view option, std::string_view text);

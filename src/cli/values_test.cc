@@ -67,6 +67,14 @@ TEST(ParseSize, NeedsBothSides) {
   }
 }
 
+TEST(ParseChoice, ListsTheChoices) {
+  EXPECT_EQ(parse_choice("--rng", "cuda", {"cpu", "cuda"}), "cuda");
+  for (const char* text : {"", "CPU", "cuda ", "gpu"}) {
+    EXPECT_THAT(error_of([&] { parse_choice("--rng", text, {"cpu", "cuda"}); }),
+                StartsWith("--rng: expected cpu or cuda, found \""));
+  }
+}
+
 TEST(ParseDevice, KnowsTheDevices) {
   for (const char* text : {"auto", "cpu", "cuda", "cuda:0", "cuda:12", "reference"}) {
     EXPECT_EQ(parse_device("--device", text), text);

@@ -267,9 +267,8 @@ int main(int argc, char** argv) {
   }
   {
     std::printf("== fp8\n");
-    CudaOptions options;
-    options.encoding = CudaEncoding::Fp8;
-    Bench b(options);
+    Bench b(CudaOptions{});
+    b.backend().set_encoding(Encoding::Fp8);
     products(b, tokens, "");
     sustained(b, tokens);
   }

@@ -121,6 +121,12 @@ void Backend::copy(const Tensor& out, const Tensor& x) {
   do_copy(out, x);
 }
 
+void Backend::set_encoding(Encoding encoding) {
+  if (encoding == Encoding::Plain) return;
+  throw Error(ErrorCode::Unsupported,
+              "encoding fp8: " + description() + " does not have it; leave it out");
+}
+
 Weight Backend::load_matrix(Arena& slab, std::span<const Tensor> parts, MatrixRole role) {
   if (parts.empty()) reject("load_matrix", "parts", "empty", "one or more matrices");
   for (const Tensor& part : parts) {

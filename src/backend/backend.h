@@ -61,6 +61,12 @@ enum class MatrixRole : std::uint8_t {
   GateUp,  // two equal parts, gate and up, for swiglu()
 };
 
+// How the large matrices of a network are stored and multiplied.
+enum class Encoding : std::uint8_t {
+  Plain,  // as the backend prefers
+  Fp8,    // e4m3 with a scale for each row of weights and of activations
+};
+
 enum class Activation : std::uint8_t { None, Silu };
 
 enum class Pairing : std::uint8_t {
@@ -180,6 +186,9 @@ class Backend {
   // --- Weights: from host tensors of f32, f16 or bf16 into `slab` ---
   // A measuring slab gets the same allocations and no bytes, so that loading twice first measures,
   // then loads. Host memory may be unmapped when the call returns and synchronize() has.
+
+  // For every load_matrix() from here on. Throws Unsupported where the backend has no such encoding.
+  virtual void set_encoding(Encoding encoding);
 
   // Parts [out_i, in], stacked by rows. Role GateUp takes exactly two parts of equal shape.
   Weight load_matrix(Arena& slab, std::span<const Tensor> parts, MatrixRole role);

@@ -181,6 +181,7 @@ void bench(const BenchOptions& options) {
   Pipeline pipeline({.model = model,
                      .device = options.draw.device,
                      .threads = options.draw.threads,
+                     .encoding = options.draw.encoding,
                      .random_weights = options.random_weights});
   const Request request{.prompt = options.prompt,
                         .width = options.draw.width,

@@ -139,8 +139,10 @@ void generate(const GenerateOptions& options, Interrupt& interrupt) {
   if (!options.seed) console.note(fmt::format("seed {}", request.seed));
   console.detail(fmt::format("model {}", model.string()));
   console.status("loading the model");
-  Pipeline pipeline(
-      {.model = model, .device = options.draw.device, .threads = options.draw.threads});
+  Pipeline pipeline({.model = model,
+                     .device = options.draw.device,
+                     .threads = options.draw.threads,
+                     .encoding = options.draw.encoding});
   const std::string device = pipeline.device_description();
   console.detail(fmt::format("device {}", device));
   if (options.verbosity == Verbosity::Verbose) tell_plan(console, pipeline.plan(request));

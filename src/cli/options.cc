@@ -112,6 +112,14 @@ void add_draw_options(CLI::App& app, DrawOptions& options) {
       [&options](const std::string& text) { options.device = parse_device("--device", text); },
       "auto, cpu, cuda, or cuda:N for one of several (default: auto)")
       ->group("Machine");
+  add_value(
+      app, "--encoding", "ENCODING",
+      [&options](const std::string& text) {
+        options.encoding = parse_choice("--encoding", text, {"auto", "fp8"});
+      },
+      "How the transformer computes: auto, or fp8, which is faster and less exact (Hopper GPUs; "
+      "default: auto)")
+      ->group("Machine");
 }
 
 void add_generate(CLI::App& app, GenerateOptions& options) {

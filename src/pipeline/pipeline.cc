@@ -39,6 +39,12 @@ std::int64_t check_range(const char* what, std::int64_t value, std::int64_t high
                                               ", expected 1 to " + std::to_string(highest));
 }
 
+Encoding encoding_of(const std::string& name) {
+  if (name == "auto") return Encoding::Plain;
+  if (name == "fp8") return Encoding::Fp8;
+  throw Error(ErrorCode::InvalidArgument, "encoding is \"" + name + "\", expected auto or fp8");
+}
+
 std::string gibibytes(std::size_t bytes) {
   const double value = static_cast<double>(bytes) / (1024.0 * 1024.0 * 1024.0);
   const std::string text = std::to_string(value);
@@ -87,7 +93,8 @@ class Pipeline::Impl {
   explicit Impl(const PipelineOptions& options)
       : model_(options),
         backend_(make_backend(options.device, options.threads)),
-        plan_backend_(*backend_) {}
+        plan_backend_(*backend_),
+        encoding_(encoding_of(options.encoding)) {}
 
   Request complete(const Request& request) const;
   Plan plan(const Request& request);
@@ -103,6 +110,7 @@ class Pipeline::Impl {
   Drawing make_drawing(const Request& request, const PromptTokens& tokens) const;
   Plan plan(const Drawing& drawing);
   void plan_networks();
+  std::unique_ptr<ZImageTransformer> make_transformer(TensorSource& tensors, Backend& backend) const;
   void load(Stage stage);
   void reserve(const Plan& plan);
   std::unique_ptr<PartWeights>& weights_of(Stage stage) {
@@ -112,6 +120,7 @@ class Pipeline::Impl {
   Model model_;
   std::unique_ptr<Backend> backend_;
   PlanBackend plan_backend_;
+  Encoding encoding_;  // of the transformer's matrices
   std::array<std::unique_ptr<PartWeights>, 3>
       weights_;       // in the order of Stage; kept while networks view them
   Networks planned_;  // on plan_backend_
@@ -205,6 +214,16 @@ Drawing Pipeline::Impl::make_drawing(const Request& request, const PromptTokens&
   return drawing;
 }
 
+// Only the transformer's matrices take the encoding: the other two networks are a small part of the
+// time.
+std::unique_ptr<ZImageTransformer> Pipeline::Impl::make_transformer(TensorSource& tensors,
+                                                                    Backend& backend) const {
+  backend.set_encoding(encoding_);
+  auto transformer = std::make_unique<ZImageTransformer>(tensors, model_.transformer(), backend);
+  backend.set_encoding(Encoding::Plain);
+  return transformer;
+}
+
 void Pipeline::Impl::plan_networks() {
   if (planned_.vae) return;
   const auto measured = [&](Stage stage, const char* name, auto make) {
@@ -220,7 +239,7 @@ void Pipeline::Impl::plan_networks() {
     return std::make_unique<Qwen3Encoder>(tensors, model_.text_encoder(), plan_backend_);
   });
   planned_.transformer = measured(Stage::Denoise, "transformer", [&](TensorSource& tensors) {
-    return std::make_unique<ZImageTransformer>(tensors, model_.transformer(), plan_backend_);
+    return make_transformer(tensors, plan_backend_);
   });
   planned_.vae = measured(Stage::Decode, "vae", [&](TensorSource& tensors) {
     return std::make_unique<VaeDecoder>(tensors, model_.vae(), plan_backend_);
@@ -256,7 +275,7 @@ void Pipeline::Impl::load(Stage stage) {
   if (stage == Stage::EncodePrompt && !networks_.text_encoder) {
     networks_.text_encoder = std::make_unique<Qwen3Encoder>(tensors, model_.text_encoder(), be);
   } else if (stage == Stage::Denoise && !networks_.transformer) {
-    networks_.transformer = std::make_unique<ZImageTransformer>(tensors, model_.transformer(), be);
+    networks_.transformer = make_transformer(tensors, be);
   } else if (stage == Stage::Decode && !networks_.vae) {
     networks_.vae = std::make_unique<VaeDecoder>(tensors, model_.vae(), be);
   } else {

@@ -85,6 +85,7 @@ struct PipelineOptions {
       model;  // a model folder; with random_weights, its configuration files suffice
   std::string device = "auto";  // "auto", "cpu", "cuda", "cuda:1", "reference"
   int threads = 0;              // 0: one for each core this process may use
+  std::string encoding = "auto";  // of the transformer's matrices: "auto" or "fp8" (on CUDA)
   std::int64_t random_tokens =
       101;                      // with random weights: of the prompt, in place of a tokenizer's
   bool random_weights = false;  // take only the configuration from `model`: for measurements

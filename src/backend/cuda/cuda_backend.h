@@ -2,7 +2,6 @@
 // TF32). cuBLASLt multiplies matrices; everything else is our own, with faster kernels on Hopper.
 #pragma once
 
-#include <cstdint>
 #include <filesystem>
 #include <memory>
 
@@ -10,15 +9,8 @@
 
 namespace zimage {
 
-// How matrices of the size of a network's blocks are stored and multiplied.
-enum class CudaEncoding : std::uint8_t {
-  Plain,  // in the type of the activations
-  Fp8,    // e4m3 with a scale for each row of weights and of activations; Hopper only
-};
-
 struct CudaOptions {
   DType activations = DType::BF16;  // or F32
-  CudaEncoding encoding = CudaEncoding::Plain;
   // Folder for choices measured on the card; empty: $XDG_CACHE_HOME/zimage, else ~/.cache/zimage.
   std::filesystem::path cache;
   bool hopper_kernels = true;  // use the kernels for Hopper where the device is one

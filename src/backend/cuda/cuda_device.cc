@@ -14,6 +14,25 @@
 
 namespace zimage {
 
+namespace cuda {
+
+// A captured graph, ready to launch.
+class GraphRecording final : public Recording {
+ public:
+  GraphRecording(CudaBackend& backend, cudaGraph_t graph) : backend_(backend) {
+    check_cuda(cudaGraphInstantiate(&graph_, graph, 0));
+  }
+  ~GraphRecording() override { static_cast<void>(cudaGraphExecDestroy(graph_)); }
+
+  void replay() override { check_cuda(cudaGraphLaunch(graph_, backend_.start())); }
+
+ private:
+  CudaBackend& backend_;
+  cudaGraphExec_t graph_ = nullptr;
+};
+
+}  // namespace cuda
+
 int cuda_device_count() {
   int count = 0;
   if (cudaGetDeviceCount(&count) == cudaSuccess) return count;
@@ -27,25 +46,6 @@ std::unique_ptr<Backend> make_cuda_backend(int device, const CudaOptions& option
 
 namespace cuda {
 namespace {
-
-// A captured graph, ready to launch.
-class GraphRecording final : public Recording {
- public:
-  GraphRecording(int device, cudaStream_t stream, cudaGraph_t graph) : device_(device), stream_(stream) {
-    check_cuda(cudaGraphInstantiate(&graph_, graph, 0));
-  }
-  ~GraphRecording() override { static_cast<void>(cudaGraphExecDestroy(graph_)); }
-
-  void replay() override {
-    check_cuda(cudaSetDevice(device_));
-    check_cuda(cudaGraphLaunch(graph_, stream_));
-  }
-
- private:
-  int device_;
-  cudaStream_t stream_;
-  cudaGraphExec_t graph_ = nullptr;
-};
 
 // The file of measured choices for this card and library.
 std::filesystem::path cache_file(const std::filesystem::path& folder, std::string card) {
@@ -107,12 +107,8 @@ CudaBackend::CudaBackend(int device, const CudaOptions& options) : device_(devic
     throw Error(ErrorCode::Unsupported,
                 "cuda: " + name + " has compute capability " + architecture + ", expected 8.0 or newer");
   }
-  if (options.encoding == CudaEncoding::Fp8 && (properties.major != 9 || options.activations != DType::BF16)) {
-    throw Error(ErrorCode::Unsupported, "cuda: fp8 needs compute capability 9.0 and bf16 activations, " + name +
-                                            " has " + architecture + ", activations are " +
-                                            std::string(name_of(options.activations)));
-  }
   hopper_ = options.hopper_kernels && properties.major == 9 && options.activations == DType::BF16;
+  fp8_ = properties.major == 9 && options.activations == DType::BF16;
   description_ = "cuda: " + name + ", " + gibibytes(properties.totalGlobalMem) + ", compute capability " + architecture +
                  ", " + std::string(name_of(options.activations));
   check_cuda(cudaSetDevice(device));
@@ -140,6 +136,19 @@ cudaStream_t CudaBackend::queue() const {
   return stream_;
 }
 
+cudaStream_t CudaBackend::start() {
+  quantized_ = {};
+  const cudaStream_t stream = queue();
+  flush();
+  return stream;
+}
+
+void CudaBackend::flush() {
+  if (!held_back_) return;
+  const HeldBack last = *std::exchange(held_back_, std::nullopt);
+  kernels::add_gated_rms_norm(last.x, last.y, last.inputs, stream_);
+}
+
 std::size_t CudaBackend::available_memory() const {
   static_cast<void>(queue());
   std::size_t free = 0;
@@ -148,7 +157,19 @@ std::size_t CudaBackend::available_memory() const {
   return free;
 }
 
-void CudaBackend::synchronize() { check_cuda(cudaStreamSynchronize(queue())); }
+void CudaBackend::set_encoding(Encoding encoding) {
+  if (encoding == Encoding::Fp8 && !fp8_) {
+    throw Error(ErrorCode::Unsupported, "encoding fp8: " + description_ +
+                                            " does not have it; it needs compute capability 9.0 and bf16");
+  }
+  encoding_ = encoding;
+}
+
+void CudaBackend::synchronize() {
+  static_cast<void>(queue());
+  flush();
+  check_cuda(cudaStreamSynchronize(stream_));
+}
 
 void* CudaBackend::do_allocate(std::size_t bytes) {
   static_cast<void>(queue());
@@ -167,24 +188,29 @@ void* CudaBackend::do_allocate(std::size_t bytes) {
 }
 
 void CudaBackend::do_free(void* data, std::size_t /*bytes*/) noexcept {
-  static_cast<void>(cudaSetDevice(device_));
-  const cudaError_t status = cudaFree(data);
-  if (status != cudaSuccess) log(LogLevel::Warning, cudaGetErrorString(status));
+  try {
+    static_cast<void>(queue());
+    flush();  // it may use this memory
+    check_cuda(cudaFree(data));
+  } catch (const std::exception& error) {
+    log(LogLevel::Warning, error.what());
+  }
 }
 
 void CudaBackend::do_upload(const Tensor& out, const void* source) {
-  static_cast<void>(queue());
+  static_cast<void>(start());
   uploader_->copy(out.data, source, out.bytes());
 }
 
 void CudaBackend::do_download(void* target, const Tensor& x) {
   static_cast<void>(queue());
+  flush();
   uploader_->fetch(target, x.data, x.bytes());
   check_cuda(cudaStreamSynchronize(stream_));
 }
 
 void CudaBackend::do_copy(const Tensor& out, const Tensor& x) {
-  check_cuda(cudaMemcpyAsync(out.data, x.data, x.bytes(), cudaMemcpyDeviceToDevice, queue()));
+  check_cuda(cudaMemcpyAsync(out.data, x.data, x.bytes(), cudaMemcpyDeviceToDevice, start()));
 }
 
 Rates CudaBackend::measure_rates() {
@@ -194,7 +220,7 @@ Rates CudaBackend::measure_rates() {
   const Buffer a = allocate(shape.bytes());
   const Buffer b = allocate(shape.bytes());
   const Buffer c = allocate(shape.bytes());
-  kernels::fill_noise({a.data(), dtype, shape.shape}, queue());
+  kernels::fill_noise({a.data(), dtype, shape.shape}, start());
   kernels::fill_noise({b.data(), dtype, shape.shape}, stream_);
   const MatmulShape product{.rows = kSide, .columns = kSide, .depth = kSide, .x_stride = kSide, .w_stride = kSide,
                             .out_stride = kSide, .in = dtype, .out = dtype};
@@ -209,6 +235,7 @@ Rates CudaBackend::measure_rates() {
 
 void CudaBackend::reserve_scratch(std::size_t bytes) {
   if (bytes <= scratch_bytes_) return;
+  quantized_ = {};
   synchronize();
   check_cuda(cudaFree(std::exchange(scratch_, nullptr)));
   scratch_bytes_ = 0;
@@ -232,24 +259,27 @@ std::byte* CudaBackend::scratch(std::size_t bytes) {
 
 std::unique_ptr<Recording> CudaBackend::record(std::function<void()> enqueue) {
   // Relaxed: a matrix product seen for the first time is measured on another stream meanwhile.
-  check_cuda(cudaStreamBeginCapture(queue(), cudaStreamCaptureModeRelaxed));
+  check_cuda(cudaStreamBeginCapture(start(), cudaStreamCaptureModeRelaxed));
   cudaGraph_t graph = nullptr;
   try {
     enqueue();
+    flush();
   } catch (...) {
+    held_back_.reset();
     static_cast<void>(cudaStreamEndCapture(stream_, &graph));
     if (graph != nullptr) static_cast<void>(cudaGraphDestroy(graph));
     throw;
   }
+  quantized_ = {};
   check_cuda(cudaStreamEndCapture(stream_, &graph));
   const auto destroy = [](cudaGraph_t g) { static_cast<void>(cudaGraphDestroy(g)); };
   const std::unique_ptr<std::remove_pointer_t<cudaGraph_t>, decltype(destroy)> owner(graph, destroy);
-  return std::make_unique<GraphRecording>(device_, stream_, graph);
+  return std::make_unique<GraphRecording>(*this, graph);
 }
 
 void CudaBackend::upload_rows(const Tensor& source,
                               const std::function<void(const Tensor&, std::int64_t)>& place) {
-  static_cast<void>(queue());
+  static_cast<void>(start());
   const std::int64_t rows = source.dim(0);
   if (source.elements() == 0) return;
   const std::size_t row_bytes = source.bytes() / static_cast<std::size_t>(rows);
@@ -272,6 +302,7 @@ Weight CudaBackend::do_load_matrix(Arena& slab, std::span<const Tensor> parts, M
   std::int64_t out = 0;
   for (const Tensor& part : parts) out += part.dim(0);
   const bool fp8 = takes_fp8(out, in);
+  if (fp8) fp8_depths_.insert(in);
   const Tensor matrix = slab.make(fp8 ? DType::U8 : options_.activations, {out, in});
   const Tensor scales = fp8 ? slab.make(DType::F32, {out}) : Tensor{};
   if (!slab.measuring()) {
@@ -280,7 +311,7 @@ Weight CudaBackend::do_load_matrix(Arena& slab, std::span<const Tensor> parts, M
     for (const Tensor& part : parts) {
       const bool interleave = role == MatrixRole::GateUp;
       if (!interleave && part.dtype == matrix.dtype) {
-        static_cast<void>(queue());
+        static_cast<void>(start());
         uploader_->copy(matrix.rows(begin, begin + part.dim(0)).data, part.data, part.bytes());
       } else {
         upload_rows(part, [&](const Tensor& piece, std::int64_t first) {

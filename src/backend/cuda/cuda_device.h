@@ -5,6 +5,8 @@
 #include <cuda_runtime_api.h>
 
 #include <memory>
+#include <optional>
+#include <set>
 #include <string>
 
 #include "backend/backend.h"
@@ -26,6 +28,7 @@ class CudaBackend final : public Backend {
   void synchronize() override;
   std::size_t scratch_bytes(ScratchOp op, const Tensor& out, const Tensor& x, const Weight& weight) const override;
   void reserve_scratch(std::size_t bytes) override;
+  void set_encoding(Encoding encoding) override;
   // A product of 8192 x 8192 matrices, and copies between buffers of 128 MiB (bytes read and written).
   Rates measure_rates() override;
   std::unique_ptr<Recording> record(std::function<void()> enqueue) override;
@@ -57,17 +60,24 @@ class CudaBackend final : public Backend {
 
   // The stream, with this device made the calling thread's.
   cudaStream_t queue() const;
+  // The same at the start of whatever is enqueued: what is held back comes first, and what rms_norm left in
+  // scratch is not used again.
+  cudaStream_t start();
+  // Enqueues the add_gated_rms_norm that is held back, if any.
+  void flush();
   // At least `bytes` of scratch, grown outside recordings where reserve_scratch() asked for less.
   std::byte* scratch(std::size_t bytes);
   // Host numbers in pieces of whole rows; `place` enqueues what becomes of rows [first, first + rows(piece)).
   void upload_rows(const Tensor& source, const std::function<void(const Tensor& piece, std::int64_t first)>& place);
   // x in the weights' type: itself, or converted into scratch at `target`.
   Tensor as_operand(const Tensor& x, std::byte* target);
-  // Whether a matrix [out, in] of this size is stored as e4m3.
+  // Whether a matrix [out, in] of this size is to be stored as e4m3.
   bool takes_fp8(std::int64_t out, std::int64_t in) const;
-  // out = product with an e4m3 matrix, or swiglu of it; `memory` holds fp8_bytes(x) and what out's type needs.
+  // out = product with an e4m3 matrix, or swiglu of it. `quantized` is what lies in scratch as e4m3.
   void multiply_fp8(const Tensor& out, const Tensor& x, const Weight& weight, const kernels::GemmArgs& args,
-                    std::byte* memory);
+                    const Tensor& quantized);
+  // Where rms_norm may leave x as e4m3 for the product that follows; empty where no product takes it.
+  kernels::Fp8Matrix copy_for(const Tensor& x);
   void multiply(const Tensor& out, const Tensor& x, const Weight& weight, bool accumulate);
   // out = bias rows, or out += bias rows; returns whether a product is now to be added to out.
   bool begin_sums(const Tensor& out, const Tensor& bias, bool accumulate);
@@ -78,15 +88,29 @@ class CudaBackend final : public Backend {
   void conv_upsampling(const Tensor& out, const Tensor& x, const Weight& weight, const ConvArgs& args);
   void conv_by_patches(const Tensor& out, const Tensor& x, const Weight& weight, const ConvArgs& args);
 
+  friend class GraphRecording;
+
   int device_;
   CudaOptions options_;
   bool hopper_ = false;
+  bool fp8_ = false;  // whether the device has products of e4m3 rows
+  Encoding encoding_ = Encoding::Plain;
+  std::set<std::int64_t> fp8_depths_;  // columns of the e4m3 matrices loaded
   int processors_ = 0;
   std::string description_;
   cudaStream_t stream_ = nullptr;
   std::unique_ptr<Matmul> matmul_;
   std::unique_ptr<Uploader> uploader_;
   unsigned* counters_ = nullptr;  // of attention's parts; zero between launches
+  // An add_gated_rms_norm not yet enqueued: with an rms_norm of the same x right after it, it is one pass.
+  struct HeldBack {
+    Tensor x;
+    Tensor y;
+    kernels::NormInputs inputs;
+  };
+  std::optional<HeldBack> held_back_;
+  // What the operation just before left as e4m3 at the start of scratch; absent for nothing.
+  Tensor quantized_;
   void* scratch_ = nullptr;
   std::size_t scratch_bytes_ = 0;
 };

@@ -89,7 +89,7 @@ std::size_t CudaBackend::scratch_bytes(ScratchOp op, const Tensor& out, const Te
       if (is_fp8(weight)) return fp8_bytes(x) + (out.dtype == DType::BF16 ? 0 : 2 * out.bytes());
       return x.dim(0) <= kernels::kSmallRows ? 0 : operand_bytes(x, weight.dtype);
     case ScratchOp::Swiglu: {
-      if (is_fp8(weight)) return fp8_bytes(x) + (out.dtype == DType::BF16 ? 0 : out.bytes());
+      if (is_fp8(weight)) return fp8_bytes(x) + (out.dtype == DType::BF16 ? 0 : 2 * out.bytes());
       if (fused_swiglu(out, x)) return 0;
       return operand_bytes(x, weight.dtype) + gate_up_of(out, nullptr).bytes();
     }
@@ -116,14 +116,17 @@ Tensor CudaBackend::as_operand(const Tensor& x, std::byte* target) {
 
 bool CudaBackend::takes_fp8(std::int64_t out, std::int64_t in) const {
   constexpr std::int64_t kLeast = 384;  // of both sides: embedders, modulations and heads are narrower
-  return options_.encoding == CudaEncoding::Fp8 && out >= kLeast && in >= kLeast && out % 16 == 0 && in % 16 == 0;
+  return encoding_ == Encoding::Fp8 && out >= kLeast && in >= kLeast && out % 16 == 0 && in % 16 == 0;
 }
 
 void CudaBackend::multiply_fp8(const Tensor& out, const Tensor& x, const Weight& weight,
-                               const kernels::GemmArgs& args, std::byte* memory) {
+                               const kernels::GemmArgs& args, const Tensor& quantized) {
+  const std::size_t bytes = fp8_bytes(x) + (out.dtype == DType::BF16 ? 0 : 2 * out.bytes());
+  const bool ready = quantized.data == x.data && quantized.shape == x.shape && bytes <= scratch_bytes_;
+  std::byte* memory = scratch(bytes);
   auto* scales = reinterpret_cast<float*>(memory + round_up(static_cast<std::size_t>(x.elements())));
   const kernels::Fp8Matrix operand{memory, scales, x.dim(0), x.dim(1)};
-  kernels::quantize_rows(operand, x, {}, stream_);
+  if (!ready) kernels::quantize_rows(operand, x, {}, stream_);
   if (out.dtype == DType::BF16) {
     kernels::gemm_fp8_sm90(out, operand, fp8_matrix_of(weight), args, stream_);
     return;
@@ -165,12 +168,12 @@ bool CudaBackend::begin_sums(const Tensor& out, const Tensor& bias, bool accumul
 }
 
 void CudaBackend::do_linear(const Tensor& out, const Tensor& x, const Weight& weight, const LinearArgs& args) {
-  static_cast<void>(queue());
+  const Tensor quantized = quantized_;
+  static_cast<void>(start());
   const bool silu = args.activation == Activation::Silu;
   const auto* bias = static_cast<const float*>(args.bias.data);
   if (is_fp8(weight)) {
-    const std::size_t bytes = fp8_bytes(x) + (out.dtype == DType::BF16 ? 0 : 2 * out.bytes());
-    multiply_fp8(out, x, weight, {.bias = bias, .silu = silu, .accumulate = args.accumulate}, scratch(bytes));
+    multiply_fp8(out, x, weight, {.bias = bias, .silu = silu, .accumulate = args.accumulate}, quantized);
     return;
   }
   if (x.dim(0) <= kernels::kSmallRows) {
@@ -208,10 +211,10 @@ bool CudaBackend::fused_swiglu(const Tensor& out, const Tensor& x) const {
 }
 
 void CudaBackend::do_swiglu(const Tensor& out, const Tensor& x, const Weight& gate_up) {
-  static_cast<void>(queue());
+  const Tensor quantized = quantized_;
+  static_cast<void>(start());
   if (is_fp8(gate_up)) {
-    multiply_fp8(out, x, gate_up, {.epilogue = kernels::Epilogue::Swiglu},
-                 scratch(fp8_bytes(x) + (out.dtype == DType::BF16 ? 0 : out.bytes())));
+    multiply_fp8(out, x, gate_up, {.epilogue = kernels::Epilogue::Swiglu}, quantized);
     return;
   }
   if (fused_swiglu(out, x)) {
@@ -229,17 +232,43 @@ void CudaBackend::do_swiglu(const Tensor& out, const Tensor& x, const Weight& ga
   kernels::silu_mul(out, both, stream_);
 }
 
+kernels::Fp8Matrix CudaBackend::copy_for(const Tensor& x) {
+  if (!fp8_depths_.contains(x.dim(1)) || x.dtype != DType::BF16 || fp8_bytes(x) > scratch_bytes_) return {};
+  auto* numbers = static_cast<std::byte*>(scratch_);
+  auto* scales = reinterpret_cast<float*>(numbers + round_up(static_cast<std::size_t>(x.elements())));
+  return {numbers, scales, x.dim(0), x.dim(1)};
+}
+
 void CudaBackend::do_rms_norm(const Tensor& out, const Tensor& x, const Tensor& weight, const NormArgs& args) {
-  kernels::rms_norm(out, x, {weight, args.scale, args.eps}, queue());
+  const kernels::NormInputs inputs{weight, args.scale, args.eps};
+  // What is normed is mostly multiplied next: where that takes e4m3, the norm writes it on its way.
+  const kernels::Fp8Matrix copy = copy_for(x);
+  if (held_back_ && held_back_->x.data == x.data && held_back_->x.shape == x.shape && held_back_->x.dtype == x.dtype &&
+      out.data != held_back_->y.data && out.data != x.data) {
+    const cudaStream_t stream = queue();
+    quantized_ = {};
+    if (kernels::add_then_norm(out, copy, x, held_back_->y, held_back_->inputs, inputs, stream)) {
+      held_back_.reset();
+      if (copy.data != nullptr) quantized_ = out;
+      return;
+    }
+  }
+  const cudaStream_t stream = start();
+  if (copy.data != nullptr && kernels::rms_norm_fp8(out, copy, x, inputs, stream)) {
+    quantized_ = out;
+    return;
+  }
+  kernels::rms_norm(out, x, inputs, stream);
 }
 
 void CudaBackend::do_layer_norm(const Tensor& out, const Tensor& x, const NormArgs& args) {
-  kernels::layer_norm(out, x, {{}, args.scale, args.eps}, queue());
+  kernels::layer_norm(out, x, {{}, args.scale, args.eps}, start());
 }
 
 void CudaBackend::do_add_gated_rms_norm(const Tensor& x, const Tensor& y, const Tensor& weight,
                                         const GatedNormArgs& args) {
-  kernels::add_gated_rms_norm(x, y, {weight, args.gate, args.eps}, queue());
+  static_cast<void>(start());
+  held_back_ = {.x = x, .y = y, .inputs = {weight, args.gate, args.eps}};
 }
 
 void CudaBackend::do_qk_norm_rope(const Tensor& qkv, const Tensor& q_norm, const Tensor& k_norm,
@@ -253,11 +282,11 @@ void CudaBackend::do_qk_norm_rope(const Tensor& qkv, const Tensor& q_norm, const
                 .head_dim = qkv.dim(1) / (args.heads + 2 * args.kv_heads),
                 .eps = args.eps,
                 .interleaved = args.pairing == Pairing::Interleaved},
-               queue());
+               start());
 }
 
 void CudaBackend::do_attention(const Tensor& out, const Tensor& qkv, const AttentionArgs& args) {
-  const cudaStream_t stream = queue();
+  const cudaStream_t stream = start();
   const bool fused = qkv.dtype == DType::BF16 && out.dim(1) == args.heads * kHeadDim && aligned(qkv) && aligned(out);
   const kernels::AttentionShape shape{args.heads, args.kv_heads, args.scale, args.causal};
   if (!fused) {
@@ -302,13 +331,13 @@ void CudaBackend::attention_in_chunks(const Tensor& out, const Tensor& qkv, cons
   }
 }
 
-void CudaBackend::do_silu(const Tensor& x) { kernels::silu(x, queue()); }
+void CudaBackend::do_silu(const Tensor& x) { kernels::silu(x, start()); }
 
-void CudaBackend::do_add_scaled(const Tensor& x, const Tensor& y, float factor) { kernels::add_scaled(x, y, factor, queue()); }
+void CudaBackend::do_add_scaled(const Tensor& x, const Tensor& y, float factor) { kernels::add_scaled(x, y, factor, start()); }
 
-void CudaBackend::do_cast(const Tensor& out, const Tensor& x) { kernels::convert(out, x, queue()); }
+void CudaBackend::do_cast(const Tensor& out, const Tensor& x) { kernels::convert(out, x, start()); }
 
-void CudaBackend::do_fill_rows(const Tensor& out, const Tensor& row) { kernels::fill_rows(out, row, kernels::RowMode::Fill, queue()); }
+void CudaBackend::do_fill_rows(const Tensor& out, const Tensor& row) { kernels::fill_rows(out, row, kernels::RowMode::Fill, start()); }
 
 // What conv_sm90() takes: whole 128-byte stages of input channels, and output rows it can store.
 bool CudaBackend::direct_conv(const Tensor& out, const Tensor& x) const {
@@ -318,7 +347,7 @@ bool CudaBackend::direct_conv(const Tensor& out, const Tensor& x) const {
 }
 
 void CudaBackend::do_conv2d(const Tensor& out, const Tensor& x, const Weight& weight, const ConvArgs& args) {
-  const cudaStream_t stream = queue();
+  const cudaStream_t stream = start();
   if (!direct_conv(out, x) || (args.upsample_2x && weight.kernel != 3)) {
     conv_by_patches(out, x, weight, args);
   } else if (args.upsample_2x) {
@@ -382,7 +411,7 @@ void CudaBackend::do_group_norm(const Tensor& out, const Tensor& x, const Tensor
               .groups = args.groups,
               .eps = args.eps,
               .silu = args.activation == Activation::Silu},
-             memory, queue());
+             memory, start());
 }
 
 }  // namespace zimage::cuda

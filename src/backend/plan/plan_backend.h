@@ -35,6 +35,7 @@ class PlanBackend final : public Backend {
   DType activation_dtype() const override { return target_.activation_dtype(); }
   std::size_t available_memory() const override { return target_.available_memory(); }
   void synchronize() override {}
+  void set_encoding(Encoding encoding) override { target_.set_encoding(encoding); }
   std::unique_ptr<Recording> record(std::function<void()> enqueue) override;
 
  private:

@@ -35,6 +35,7 @@ class ProfileBackend final : public Backend {
     return target_.scratch_bytes(op, out, x, weight);
   }
   void reserve_scratch(std::size_t bytes) override { target_.reserve_scratch(bytes); }
+  void set_encoding(Encoding encoding) override { target_.set_encoding(encoding); }
   std::size_t available_memory() const override { return target_.available_memory(); }
   Rates measure_rates() override { return target_.measure_rates(); }
   // Runs eagerly: what is captured cannot be timed one by one.

@@ -166,53 +166,87 @@ __device__ void send_chunk(const CUtensorMap& out_map, std::uint32_t chunk, int 
   commit_stores();
 }
 
-// Adds the bias and what out holds, and writes out where the copy engine cannot: d covers 64 rows of the tile
-// from first_row on and all its columns.
+// Where row r of the tile lies in out, and whether it does.
+template <Operand kOperand, int kRows>
+__device__ __forceinline__ __nv_bfloat16* row_of(const Work& work, const Item& item, int r, bool& inside) {
+  if constexpr (kOperand == Operand::Map) {
+    const int x = item.row_tile % work.tiles_across * kBoxWidth + r % kBoxWidth;
+    const int y = item.row_tile / work.tiles_across * (kRows / kBoxWidth) + r / kBoxWidth;
+    inside = x < work.width && y < work.height;
+    return work.out + y * work.row_stride + static_cast<std::int64_t>(x) * work.pixel_stride;
+  } else {
+    const int row = item.row_tile * kRows + r;
+    inside = row < work.rows;
+    return work.out + row * work.row_stride;
+  }
+}
+
+// Adds the bias, applies SiLU and adds what out holds: d covers 64 rows of the tile from first_row on and all its
+// columns.
 template <Operand kOperand, int kRows, int kColumns>
 __device__ void finish_sums(float (&d)[kColumns / 2], const Work& work, const Item& item, int first_row) {
   const int thread = static_cast<int>(threadIdx.x) % 128;
   const int first_column = item.column_tile * kColumns + thread % 4 * 2;
-#pragma unroll
-  for (int half = 0; half < 2; ++half) {
-    const int r = first_row + thread / 32 * 16 + thread % 32 / 4 + half * 8;
-    __nv_bfloat16* target = work.out;
-    bool inside = true;
-    if constexpr (kOperand == Operand::Map) {
-      const int x = item.row_tile % work.tiles_across * kBoxWidth + r % kBoxWidth;
-      const int y = item.row_tile / work.tiles_across * (kRows / kBoxWidth) + r / kBoxWidth;
-      inside = x < work.width && y < work.height;
-      target += y * work.row_stride + static_cast<std::int64_t>(x) * work.pixel_stride;
-    } else {
-      const int row = item.row_tile * kRows + r;
-      inside = row < work.rows;
-      target += row * work.row_stride;
-    }
+  if (work.bias != nullptr) {
 #pragma unroll
     for (int j = 0; j < kColumns / 8; ++j) {
       const int column = first_column + j * 8;
-      float* pair = &d[4 * j + 2 * half];
+      float2 bias = make_float2(0, 0);
+      if (column + 1 < work.columns) {
+        bias = *reinterpret_cast<const float2*>(work.bias + column);
+      } else if (column < work.columns) {
+        bias.x = work.bias[column];
+      }
+      d[4 * j] += bias.x;
+      d[4 * j + 1] += bias.y;
+      d[4 * j + 2] += bias.x;
+      d[4 * j + 3] += bias.y;
+    }
+  }
+  if (work.silu) {
+#pragma unroll
+    for (int i = 0; i < kColumns / 2; ++i) d[i] = swish(d[i]);
+  }
+  if (!work.accumulate || work.direct) return;
+#pragma unroll
+  for (int half = 0; half < 2; ++half) {
+    bool inside = false;
+    const __nv_bfloat16* from =
+        row_of<kOperand, kRows>(work, item, first_row + thread / 32 * 16 + thread % 32 / 4 + half * 8, inside);
+    constexpr int kAtOnce = kColumns / 8 < 8 ? kColumns / 8 : 8;  // loads in flight
+#pragma unroll
+    for (int first = 0; first < kColumns / 8; first += kAtOnce) {
+      std::uint32_t before[kAtOnce];
+#pragma unroll
+      for (int j = 0; j < kAtOnce; ++j) {
+        const int column = first_column + (first + j) * 8;
+        before[j] = inside && column < work.columns ? *reinterpret_cast<const std::uint32_t*>(from + column) : 0;
+      }
+#pragma unroll
+      for (int j = 0; j < kAtOnce; ++j) {
+        d[4 * (first + j) + 2 * half] += __uint_as_float(before[j] << 16);
+        d[4 * (first + j) + 2 * half + 1] += __uint_as_float(before[j] & 0xffff0000U);
+      }
+    }
+  }
+}
+
+// Writes d out number by number, where rows are no multiples of 16 bytes.
+template <Operand kOperand, int kRows, int kColumns>
+__device__ void write_sums(const float (&d)[kColumns / 2], const Work& work, const Item& item, int first_row) {
+  const int thread = static_cast<int>(threadIdx.x) % 128;
+#pragma unroll
+  for (int half = 0; half < 2; ++half) {
+    bool inside = false;
+    __nv_bfloat16* to =
+        row_of<kOperand, kRows>(work, item, first_row + thread / 32 * 16 + thread % 32 / 4 + half * 8, inside);
+    if (!inside) continue;
+#pragma unroll
+    for (int i = 0; i < kColumns / 4; ++i) {
+      const int column = item.column_tile * kColumns + thread % 4 * 2 + i / 2 * 8 + i % 2;
       if (column >= work.columns) continue;
-      const bool both = column + 1 < work.columns;
-      if (work.bias != nullptr) {
-        pair[0] += work.bias[column];
-        if (both) pair[1] += work.bias[column + 1];
-      }
-      if (work.silu) {
-        pair[0] = swish(pair[0]);
-        pair[1] = swish(pair[1]);
-      }
-      if (!inside) continue;
-      if (work.direct) {
-        if (work.accumulate) pair[0] += __bfloat162float(target[column]);
-        target[column] = __float2bfloat16_rn(pair[0]);
-        if (!both) continue;
-        if (work.accumulate) pair[1] += __bfloat162float(target[column + 1]);
-        target[column + 1] = __float2bfloat16_rn(pair[1]);
-      } else if (work.accumulate) {
-        const float2 before = __bfloat1622float2(*reinterpret_cast<const __nv_bfloat162*>(target + column));
-        pair[0] += before.x;
-        pair[1] += before.y;
-      }
+      const float value = d[4 * (i / 2) + 2 * half + i % 2];
+      to[column] = __float2bfloat16_rn(work.accumulate ? value + __bfloat162float(to[column]) : value);
     }
   }
 }
@@ -244,10 +278,11 @@ __device__ void finish(float (&d)[kColumns / 2], const CUtensorMap& out_map, con
   using T = Tile<kRowBlocks, kColumns>;
   if constexpr (kOperand == Operand::Fp8) apply_scales<T::kRows, kColumns>(d, work, item, first_row);
   if constexpr (kEpilogue == Epilogue::Store) {
-    if (work.bias != nullptr || work.silu || work.accumulate || work.direct) {
-      finish_sums<kOperand, T::kRows, kColumns>(d, work, item, first_row);
+    finish_sums<kOperand, T::kRows, kColumns>(d, work, item, first_row);
+    if (work.direct) {
+      write_sums<kOperand, T::kRows, kColumns>(d, work, item, first_row);
+      return;
     }
-    if (work.direct) return;
   }
   constexpr int kOutColumns = kEpilogue == Epilogue::Swiglu ? kColumns / 2 : kColumns;
 #pragma unroll

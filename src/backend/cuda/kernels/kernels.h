@@ -72,6 +72,13 @@ struct NormInputs {
   float eps = 0;
 };
 void rms_norm(const Tensor& out, const Tensor& x, const NormInputs& inputs, cudaStream_t stream);
+// The same, and out once more as e4m3; false, having done nothing, where rows do not fit.
+bool rms_norm_fp8(const Tensor& out, const Fp8Matrix& copy, const Tensor& x, const NormInputs& inputs,
+                  cudaStream_t stream);
+// add_gated_rms_norm(x, y, add) and then rms_norm(out, x, norm) in one pass, with an e4m3 copy unless `copy` is
+// empty; false, having done nothing, where rows do not fit.
+bool add_then_norm(const Tensor& out, const Fp8Matrix& copy, const Tensor& x, const Tensor& y, const NormInputs& add,
+                   const NormInputs& norm, cudaStream_t stream);
 void layer_norm(const Tensor& out, const Tensor& x, const NormInputs& inputs, cudaStream_t stream);
 void add_gated_rms_norm(const Tensor& x, const Tensor& y, const NormInputs& inputs, cudaStream_t stream);
 

@@ -2,6 +2,7 @@
 #include <type_traits>
 
 #include "backend/cuda/check_cuda.h"
+#include "backend/cuda/kernels/fp8.cuh"
 #include "backend/cuda/kernels/kernels.h"
 #include "backend/cuda/kernels/vector_io.cuh"
 
@@ -26,7 +27,20 @@ __device__ float block_sum(float value) {
   return total;
 }
 
+__device__ float block_max(float value) {
+  __shared__ float parts[kThreads / 32];
+#pragma unroll
+  for (int step = 16; step > 0; step /= 2) value = fmaxf(value, __shfl_xor_sync(0xffffffffU, value, step));
+  if (threadIdx.x % 32 == 0) parts[threadIdx.x / 32] = value;
+  __syncthreads();
+#pragma unroll
+  for (int i = 0; i < kThreads / 32; ++i) value = fmaxf(value, parts[i]);
+  return value;
+}
+
 struct RowArguments {
+  std::uint8_t* numbers;  // of the e4m3 copy, or null
+  float* scales;
   const float* weight;
   const float* factor;
   float eps;
@@ -39,6 +53,26 @@ __device__ __forceinline__ float finish(float value, float inverse, float weight
   const float normed = value * inverse * weight;
   if constexpr (kNorm == Norm::GatedAdd) return fmaf(factor, normed, before);
   return normed * (1.0F + factor);
+}
+
+// The row once more as e4m3, from the numbers as bf16 rounds them.
+template <int kChunks>
+__device__ __forceinline__ void write_fp8(const float (&values)[kChunks][kVector], const RowArguments& args) {
+  float greatest = 0;
+#pragma unroll
+  for (int c = 0; c < kChunks; ++c) {
+    if ((c * kThreads + static_cast<int>(threadIdx.x)) * kVector >= args.dim) continue;
+#pragma unroll
+    for (int e = 0; e < kVector; ++e) greatest = fmaxf(greatest, fabsf(values[c][e]));
+  }
+  greatest = block_max(greatest);
+  const Fp8Scale scale(greatest);
+  if (threadIdx.x == 0) args.scales[blockIdx.x] = scale.value;
+#pragma unroll
+  for (int c = 0; c < kChunks; ++c) {
+    const int i = (c * kThreads + static_cast<int>(threadIdx.x)) * kVector;
+    if (i < args.dim) store_fp8(args.numbers + blockIdx.x * args.dim + i, values[c], scale);
+  }
 }
 
 // out may be x. For GatedAdd `in` is y and `out` is x, which is read too.
@@ -102,6 +136,77 @@ __global__ void __launch_bounds__(kThreads) norm_vectors(T* out, const T* in, Ro
     }
     store(target + i, values[c]);
   }
+  if constexpr (kNorm == Norm::Rms) {
+    if (args.numbers != nullptr) write_fp8(values, args);
+  }
+}
+
+struct PairArguments {
+  RowArguments add;   // of x += gate * norm(y)
+  RowArguments norm;  // of out = norm(x), which may have an e4m3 copy
+};
+
+// Both in one pass: x is read and written once.
+template <typename T, int kChunks>
+__global__ void __launch_bounds__(kThreads) add_then_norm_vectors(T* out, T* x, const T* y, PairArguments args) {
+  const std::int64_t dim = args.add.dim;
+  const T* row = y + blockIdx.x * dim;
+  T* residual = x + blockIdx.x * dim;
+  float values[kChunks][kVector] = {};
+  float before[kChunks][kVector] = {};
+#pragma unroll
+  for (int c = 0; c < kChunks; ++c) {
+    const int i = (c * kThreads + static_cast<int>(threadIdx.x)) * kVector;
+    if (i >= dim) continue;
+    load(values[c], row + i);
+    load(before[c], residual + i);
+  }
+  const auto inverse_of = [&](const RowArguments& of) {
+    float squares = 0;
+#pragma unroll
+    for (int c = 0; c < kChunks; ++c) {
+#pragma unroll
+      for (int e = 0; e < kVector; ++e) squares = fmaf(values[c][e], values[c][e], squares);
+    }
+    return rsqrtf(block_sum(squares) / static_cast<float>(dim) + of.eps);
+  };
+  float inverse = inverse_of(args.add);
+#pragma unroll
+  for (int c = 0; c < kChunks; ++c) {
+    const int i = (c * kThreads + static_cast<int>(threadIdx.x)) * kVector;
+    if (i >= dim) continue;
+    float weight[kVector];
+    float gate[kVector] = {1, 1, 1, 1, 1, 1, 1, 1};
+    load(weight, args.add.weight + i);
+    if (args.add.factor != nullptr) {
+      load(gate, args.add.factor + i);
+#pragma unroll
+      for (int e = 0; e < kVector; ++e) gate[e] = tanhf(gate[e]);
+    }
+#pragma unroll
+    for (int e = 0; e < kVector; ++e) {
+      T stored;
+      from_float(stored, finish<Norm::GatedAdd>(values[c][e], inverse, weight[e], gate[e], before[c][e]));
+      values[c][e] = to_float(stored);
+    }
+    store(residual + i, values[c]);
+  }
+  inverse = inverse_of(args.norm);
+#pragma unroll
+  for (int c = 0; c < kChunks; ++c) {
+    const int i = (c * kThreads + static_cast<int>(threadIdx.x)) * kVector;
+    if (i >= dim) continue;
+    float weight[kVector];
+    float scale[kVector] = {};
+    load(weight, args.norm.weight + i);
+    if (args.norm.factor != nullptr) load(scale, args.norm.factor + i);
+#pragma unroll
+    for (int e = 0; e < kVector; ++e) {
+      values[c][e] = finish<Norm::Rms>(values[c][e], inverse, weight[e], scale[e], 0);
+    }
+    store(out + blockIdx.x * dim + i, values[c]);
+  }
+  if (args.norm.numbers != nullptr) write_fp8(values, args.norm);
 }
 
 // Any row length and alignment.
@@ -130,14 +235,28 @@ __global__ void __launch_bounds__(kThreads) norm_scalars(T* out, const T* in, Ro
   }
 }
 
+bool in_registers(const Tensor& out, const Tensor& in, const NormInputs& inputs) {
+  const std::int64_t dim = in.dim(1);
+  return dim % kVector == 0 && dim <= kMostChunks * kThreads * kVector && aligned(out) && aligned(in) &&
+         aligned(inputs.weight) && aligned(inputs.factor);
+}
+
+RowArguments arguments_of(const NormInputs& inputs, const Fp8Matrix& copy, std::int64_t dim) {
+  return {static_cast<std::uint8_t*>(copy.data),
+          copy.scales,
+          static_cast<const float*>(inputs.weight.data),
+          static_cast<const float*>(inputs.factor.data),
+          inputs.eps,
+          dim};
+}
+
 template <Norm kNorm>
-void launch(const Tensor& out, const Tensor& in, const NormInputs& inputs, cudaStream_t stream) {
+void launch(const Tensor& out, const Tensor& in, const NormInputs& inputs, const Fp8Matrix& copy,
+            cudaStream_t stream) {
   const std::int64_t dim = in.dim(1);
   if (in.elements() == 0) return;
-  const RowArguments args{static_cast<const float*>(inputs.weight.data),
-                          static_cast<const float*>(inputs.factor.data), inputs.eps, dim};
-  const bool vectors = dim % kVector == 0 && dim <= kMostChunks * kThreads * kVector && aligned(out) &&
-                       aligned(in) && aligned(inputs.weight) && aligned(inputs.factor);
+  const RowArguments args = arguments_of(inputs, copy, dim);
+  const bool vectors = in_registers(out, in, inputs);
   const auto rows = static_cast<unsigned>(in.dim(0));
   with_activation(in.dtype, [&](auto* type) {
     using T = std::remove_pointer_t<decltype(type)>;
@@ -159,15 +278,45 @@ void launch(const Tensor& out, const Tensor& in, const NormInputs& inputs, cudaS
 }  // namespace
 
 void rms_norm(const Tensor& out, const Tensor& x, const NormInputs& inputs, cudaStream_t stream) {
-  launch<Norm::Rms>(out, x, inputs, stream);
+  launch<Norm::Rms>(out, x, inputs, {}, stream);
+}
+
+bool rms_norm_fp8(const Tensor& out, const Fp8Matrix& copy, const Tensor& x, const NormInputs& inputs,
+                  cudaStream_t stream) {
+  if (!in_registers(out, x, inputs)) return false;
+  launch<Norm::Rms>(out, x, inputs, copy, stream);
+  return true;
+}
+
+bool add_then_norm(const Tensor& out, const Fp8Matrix& copy, const Tensor& x, const Tensor& y, const NormInputs& add,
+                   const NormInputs& norm, cudaStream_t stream) {
+  const std::int64_t dim = x.dim(1);
+  if (!in_registers(x, y, add) || !in_registers(out, x, norm)) return false;
+  if (x.elements() == 0) return true;
+  const PairArguments args{arguments_of(add, {}, dim), arguments_of(norm, copy, dim)};
+  const auto rows = static_cast<unsigned>(x.dim(0));
+  with_activation(x.dtype, [&](auto* type) {
+    using T = std::remove_pointer_t<decltype(type)>;
+    const auto launch_with = [&](auto* kernel) {
+      kernel<<<rows, kThreads, 0, stream>>>(static_cast<T*>(out.data), static_cast<T*>(x.data),
+                                            static_cast<const T*>(y.data), args);
+    };
+    if (dim <= kThreads * kVector) {
+      launch_with(&add_then_norm_vectors<T, 1>);
+    } else {
+      launch_with(&add_then_norm_vectors<T, kMostChunks>);
+    }
+  });
+  check_launch();
+  return true;
 }
 
 void layer_norm(const Tensor& out, const Tensor& x, const NormInputs& inputs, cudaStream_t stream) {
-  launch<Norm::Layer>(out, x, inputs, stream);
+  launch<Norm::Layer>(out, x, inputs, {}, stream);
 }
 
 void add_gated_rms_norm(const Tensor& x, const Tensor& y, const NormInputs& inputs, cudaStream_t stream) {
-  launch<Norm::GatedAdd>(x, y, inputs, stream);
+  launch<Norm::GatedAdd>(x, y, inputs, {}, stream);
 }
 
 }  // namespace zimage::cuda::kernels

@@ -1,10 +1,9 @@
 // Rows to e4m3 with one scale each, the greatest magnitude of a row becoming the type's greatest: operands of
 // fp8 products.
-#include <cuda_fp8.h>
-
 #include <type_traits>
 
 #include "backend/cuda/check_cuda.h"
+#include "backend/cuda/kernels/fp8.cuh"
 #include "backend/cuda/kernels/kernels.h"
 #include "backend/cuda/kernels/vector_io.cuh"
 
@@ -12,7 +11,6 @@ namespace zimage::cuda::kernels {
 namespace {
 
 constexpr int kThreads = 256;
-constexpr float kGreatest = 448;  // of e4m3
 
 // The greatest over the block, in every thread.
 __device__ float block_max(float value) {
@@ -41,21 +39,12 @@ __global__ void __launch_bounds__(kThreads)
     for (int e = 0; e < kVector; ++e) greatest = fmaxf(greatest, fabsf(values[e]));
   }
   greatest = block_max(greatest);
-  const float factor = greatest > 0 ? kGreatest / greatest : 1.0F;
-  if (threadIdx.x == 0) scales[target] = greatest > 0 ? greatest / kGreatest : 1.0F;
+  const Fp8Scale scale(greatest);
+  if (threadIdx.x == 0) scales[target] = scale.value;
   for (std::int64_t i = threadIdx.x * kVector; i < columns; i += kThreads * kVector) {
     float values[kVector];
     load(values, from + i);
-    std::uint32_t words[2];
-#pragma unroll
-    for (int w = 0; w < 2; ++w) {
-      const __nv_fp8x2_storage_t low = __nv_cvt_float2_to_fp8x2(
-          make_float2(values[4 * w] * factor, values[4 * w + 1] * factor), __NV_SATFINITE, __NV_E4M3);
-      const __nv_fp8x2_storage_t high = __nv_cvt_float2_to_fp8x2(
-          make_float2(values[4 * w + 2] * factor, values[4 * w + 3] * factor), __NV_SATFINITE, __NV_E4M3);
-      words[w] = static_cast<std::uint32_t>(low) | static_cast<std::uint32_t>(high) << 16;
-    }
-    *reinterpret_cast<uint2*>(out + target * columns + i) = make_uint2(words[0], words[1]);
+    store_fp8(out + target * columns + i, values, scale);
   }
 }
 

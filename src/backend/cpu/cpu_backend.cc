@@ -1,7 +1,6 @@
 // Memory, threads and scratch of the CPU backend.
 #include "backend/cpu/cpu_backend.h"
 
-#include <omp.h>
 #include <sys/mman.h>
 
 #include <algorithm>
@@ -28,7 +27,7 @@ int resolve_threads(int threads) {
     throw Error(ErrorCode::InvalidArgument,
                 "threads is " + std::to_string(threads) + ", expected 0 (all) or more");
   }
-  return threads == 0 ? std::max(1, omp_get_num_procs()) : threads;
+  return threads == 0 ? cpu::usable_processors() : threads;
 }
 
 }  // namespace

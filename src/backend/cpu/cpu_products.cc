@@ -12,8 +12,12 @@ namespace {
 using cpu::GemmArgs;
 using cpu::Kernels;
 
-// Multiply-adds below which another thread costs more than it saves.
+// Multiply-adds below which another thread costs more than it saves: a few microseconds' worth.
 constexpr std::size_t kGrain = 131072;
+// Pieces for each thread, so that a late thread is helped out, and the multiply-adds that make a
+// piece worth its own copy of the rows.
+constexpr std::size_t kPieces = 4;
+constexpr std::size_t kPieceWork = std::size_t{4} << 20;
 
 std::size_t as_size(std::int64_t extent) {
   return static_cast<std::size_t>(extent);
@@ -28,18 +32,20 @@ struct Grid {
   std::size_t panel_parts = 1;
 };
 
-// The cut whose largest piece costs least, in units of a tile times a panel. Beside these products
-// a piece copies its rows once and reads its panels from memory once, at about the costs below.
-Grid choose_grid(std::size_t tiles, std::size_t panels, std::size_t threads) {
+// The cut into about `pieces` pieces with which the busiest of the threads ends first, in units of
+// a tile times a panel. Beside these products a piece copies its rows once and reads its panels
+// from memory once, at about the costs below.
+Grid choose_grid(std::size_t tiles, std::size_t panels, std::size_t pieces, std::size_t threads) {
   constexpr double kTileCost = 0.6;
   constexpr double kPanelCost = 0.7;
   Grid best;
   double best_cost = 0;
-  for (std::size_t rows = 1; rows <= std::min(threads, tiles); ++rows) {
-    const std::size_t columns = std::min(threads / rows, panels);
+  for (std::size_t rows = 1; rows <= std::min(pieces, tiles); ++rows) {
+    const std::size_t columns = std::min(pieces / rows, panels);
     const auto t = static_cast<double>(ceil_div(tiles, rows));
     const auto p = static_cast<double>(ceil_div(panels, columns));
-    const double cost = t * p + kTileCost * t + kPanelCost * p;
+    const auto turns = static_cast<double>(ceil_div(rows * columns, threads));
+    const double cost = turns * (t * p + kTileCost * t + kPanelCost * p);
     if (rows == 1 || cost < best_cost) {
       best = {rows, columns};
       best_cost = cost;
@@ -52,10 +58,11 @@ struct ProductPlan {
   std::size_t tiles = 0;
   std::size_t panels = 0;
   Grid grid;
+  std::size_t threads = 1;
   std::size_t piece_scratch = 0;  // bytes, the same for every piece
 
   std::size_t pieces() const { return grid.row_parts * grid.panel_parts; }
-  std::size_t scratch() const { return pieces() * piece_scratch; }
+  std::size_t scratch() const { return std::min(pieces(), threads) * piece_scratch; }
 };
 
 GemmArgs piece_of(const GemmArgs& args, const ProductPlan& plan, std::size_t piece) {
@@ -75,8 +82,10 @@ ProductPlan plan_product(const Kernels& kernels, const GemmArgs& args, int threa
   plan.tiles = ceil_div(args.rows, kernels.tile_rows);
   plan.panels = ceil_div(args.columns, args.gate_up ? kernels.lanes : 2 * kernels.lanes);
   const std::size_t work = args.rows * args.columns * args.depth;
-  const std::size_t useful = std::clamp<std::size_t>(work / kGrain, 1, as_size(threads));
-  plan.grid = choose_grid(plan.tiles, plan.panels, useful);
+  plan.threads = std::clamp<std::size_t>(work / kGrain, 1, as_size(threads));
+  const std::size_t rounds =
+      plan.threads == 1 ? 1 : std::clamp<std::size_t>(work / kPieceWork / plan.threads, 1, kPieces);
+  plan.grid = choose_grid(plan.tiles, plan.panels, rounds * plan.threads, plan.threads);
   for (std::size_t piece = 0; piece < plan.pieces(); ++piece) {
     const std::size_t bytes = kernels.gemm_scratch(piece_of(args, plan, piece));
     plan.piece_scratch = std::max(plan.piece_scratch, bytes);
@@ -113,10 +122,11 @@ std::size_t CpuBackend::product_scratch(std::int64_t rows, const Weight& weight)
 void CpuBackend::multiply(const cpu::GemmArgs& args) {
   const ProductPlan plan = plan_product(kernels_, args, threads_);
   need_scratch(plan.scratch());
-  cpu::parallel_for(threads_, plan.pieces(), [&](std::size_t piece, std::size_t /*thread*/) {
+  const int threads = static_cast<int>(std::min(plan.threads, plan.pieces()));
+  cpu::parallel_for(threads, plan.pieces(), [&](std::size_t piece, std::size_t thread) {
     GemmArgs part = piece_of(args, plan, piece);
     part.widen = widen_;
-    part.scratch = reinterpret_cast<float*>(scratch_ + piece * plan.piece_scratch);
+    part.scratch = reinterpret_cast<float*>(scratch_ + thread * plan.piece_scratch);
     kernels_.gemm(part);
   });
 }

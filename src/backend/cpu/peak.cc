@@ -22,32 +22,35 @@ double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-// Pieces of one block after another, so that none is in a cache when its turn comes again.
+// Pieces of one block after another, so that none is in a cache of up to 32 MiB when its turn comes
+// again; larger ones are measured instead of the memory behind them.
 double measure_read(const Kernels& kernels, int threads) {
   constexpr int kPasses = 4;
-  constexpr std::size_t kPiece = std::size_t{16} << 18;  // floats of 16 MiB
+  constexpr std::size_t kTotal = std::size_t{64} << 18;  // floats of 64 MiB
   constexpr std::size_t kPieces = 8;
   const auto jobs = static_cast<std::size_t>(threads);
+  const std::size_t piece = std::max(kTotal / jobs / kPieces, std::size_t{1} << 18);
+  const std::size_t bytes = kPieces * piece * sizeof(float);
   std::vector<std::unique_ptr<float, decltype(&std::free)>> blocks;
   for (std::size_t job = 0; job < jobs; ++job) {
     constexpr std::size_t kHugePage = std::size_t{2} << 20;
-    constexpr std::size_t kBytes = kPieces * kPiece * sizeof(float);
-    blocks.emplace_back(static_cast<float*>(std::aligned_alloc(kHugePage, kBytes)), &std::free);
+    const std::size_t rounded = (bytes + kHugePage - 1) / kHugePage * kHugePage;
+    blocks.emplace_back(static_cast<float*>(std::aligned_alloc(kHugePage, rounded)), &std::free);
     if (blocks.back() == nullptr) return 0;
-    static_cast<void>(madvise(blocks.back().get(), kBytes, MADV_HUGEPAGE));
+    static_cast<void>(madvise(blocks.back().get(), rounded, MADV_HUGEPAGE));
   }
   std::vector<float> sinks(jobs);
   parallel_for(threads, jobs, [&](std::size_t job, std::size_t /*thread*/) {
-    std::fill_n(blocks[job].get(), kPieces * kPiece, 1.0F);
+    std::fill_n(blocks[job].get(), kPieces * piece, 1.0F);
   });
   double best = 0;
   for (std::size_t turn = 0; turn < kPasses * kPieces; ++turn) {
     const Clock::time_point start = Clock::now();
     parallel_for(threads, jobs, [&](std::size_t job, std::size_t /*thread*/) {
-      sinks[job] = kernels.read_sum(blocks[job].get() + turn % kPieces * kPiece, kPiece);
+      sinks[job] = kernels.read_sum(blocks[job].get() + turn % kPieces * piece, piece);
     });
-    const double bytes = static_cast<double>(jobs * kPiece * sizeof(float));
-    best = std::max(best, bytes / seconds_since(start));
+    const double read = static_cast<double>(jobs * piece * sizeof(float));
+    best = std::max(best, read / seconds_since(start));
   }
   return best;
 }

@@ -7,7 +7,7 @@
 namespace zimage::cpu {
 
 // f32 multiply-adds a second times two, and bytes read from memory a second, of all threads
-// together: the best of several short runs, about 0.3 s and 128 MiB a thread in all. On a machine
+// together: the best of several short runs, about 0.2 s and 64 MiB in all. On a machine
 // that does other work at the time the figures are lower than the machine's.
 Rates measure_peaks(const Kernels& kernels, int threads);
 

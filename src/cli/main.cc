@@ -16,6 +16,7 @@
 #include "cli/interrupt.h"
 #include "cli/options.h"
 #include "cli/output_file.h"
+#include "cli/process.h"
 
 namespace {
 
@@ -45,6 +46,7 @@ void complain(const std::string& message) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  zimage::cli::fill_standard_descriptors();
   // A file-size limit then shows as an error of write(), like a full disk.
   signal(SIGXFSZ, SIG_IGN);
   zimage::cli::Interrupt interrupt;

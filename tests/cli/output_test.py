@@ -148,6 +148,24 @@ class Devices(ProgramTest):
             result = self.run_program("generate", "-p", "a", *QUICK, "-o", "-", stdout=full)
         self.assert_fails(result, 1, "cannot write to standard output: No space left on device")
 
+    def test_closed_standard_streams(self):
+        # Files that the program opens must not take the numbers of the streams.
+        def close():
+            os.closerange(0, 3)
+
+        self.generate("-o", "open.png", "--seed", "2")
+        status = subprocess.run(
+            self.command("generate", "-p", "a red apple", *QUICK, "-o", "closed.png", "--seed", "2"),
+            cwd=self.folder,
+            env=environment(),
+            preexec_fn=close,
+        ).returncode
+        self.assertEqual(status, 0)
+        with_streams, without = (
+            (self.folder / name).read_bytes() for name in ("open.png", "closed.png")
+        )
+        self.assertEqual(with_streams, without)
+
     def test_a_pipe_with_a_name(self):
         os.mkfifo(self.folder / "pipe")
         reader = subprocess.Popen(["cat", "pipe"], cwd=self.folder, stdout=subprocess.PIPE)

@@ -51,7 +51,6 @@ TEST_RULE = {room: DEVICES - {"backend/cuda"} for room in ("backend", "nn", "tex
 # Libraries that stay behind one room's wall: header's first part -> rooms.
 LIBRARY_RULE = {
     "CLI": {"cli"},
-    "omp": {"backend/cpu"},
     "cuda": {"backend/cuda"},
     "cublas": {"backend/cuda"},
     "pcre2": {"tokenizer"},

@@ -2,7 +2,6 @@
 // What enters: options; what leaves: a table of times, effective rates (2 x 9 x pixels x in x out
 // in the time) and their ratio to the f32 multiply-add peak. Ours, oneDNN's and the peak take
 // turns, so that all see the same machine.
-#include <omp.h>
 
 #include <algorithm>
 #include <chrono>
@@ -160,7 +159,7 @@ class Bench {
 };
 
 void run(const Options& options) {
-  omp_set_num_threads(std::max(options.backend.threads, 1));
+  set_onednn_threads(std::max(options.backend.threads, 1));
   Bench bench(options);
   bench.header();
   const auto square = [&bench](std::int64_t in, std::int64_t out, std::int64_t side) {

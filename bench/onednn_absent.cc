@@ -3,6 +3,8 @@
 
 namespace zimage {
 
+void set_onednn_threads(int /*threads*/) {}
+
 OnednnConv make_onednn_conv(OnednnAlgorithm /*algorithm*/, const ConvShape& /*shape*/,
                             const ConvOperands& /*operands*/) {
   return {};

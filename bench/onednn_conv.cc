@@ -1,6 +1,8 @@
 // The use of oneDNN's C++ interface (2.x).
 #include "onednn_conv.h"
 
+#include <omp.h>
+
 #include <dnnl.hpp>
 #include <memory>
 
@@ -31,21 +33,25 @@ memory wrap(const memory::dims& dims, memory::format_tag tag, const float* data,
 
 }  // namespace
 
+void set_onednn_threads(int threads) {
+  omp_set_num_threads(threads);
+}
+
 OnednnConv make_onednn_conv(OnednnAlgorithm algorithm, const ConvShape& shape,
                             const ConvOperands& operands) {
-  using tag = memory::format_tag;
+  using Tag = memory::format_tag;
   auto state = std::make_shared<State>();
   const memory::dims x_dims{1, shape.in, shape.height, shape.width};
   const memory::dims out_dims{1, shape.out, shape.height, shape.width};
   const memory::dims kernel_dims{shape.out, shape.in, 3, 3};
   const auto any = [](const memory::dims& dims) {
-    return memory::desc(dims, memory::data_type::f32, tag::any);
+    return memory::desc(dims, memory::data_type::f32, Tag::any);
   };
   const Forward::desc desc(
       dnnl::prop_kind::forward_inference,
       algorithm == OnednnAlgorithm::Direct ? dnnl::algorithm::convolution_direct
                                            : dnnl::algorithm::convolution_winograd,
-      any(x_dims), any(kernel_dims), {{shape.out}, memory::data_type::f32, tag::a}, any(out_dims),
+      any(x_dims), any(kernel_dims), {{shape.out}, memory::data_type::f32, Tag::a}, any(out_dims),
       {1, 1}, {1, 1}, {1, 1});
   Forward::primitive_desc primitive;
   try {
@@ -59,9 +65,9 @@ OnednnConv make_onednn_conv(OnednnAlgorithm algorithm, const ConvShape& shape,
   state->weights = memory(primitive.weights_desc(), state->engine);
   state->bias = memory(primitive.bias_desc(), state->engine);
   state->dst = memory(primitive.dst_desc(), state->engine);
-  state->reorder(wrap(x_dims, tag::nhwc, operands.x, state->engine), state->src);
-  state->reorder(wrap(kernel_dims, tag::oihw, operands.kernel, state->engine), state->weights);
-  state->reorder(wrap({shape.out}, tag::a, operands.bias, state->engine), state->bias);
+  state->reorder(wrap(x_dims, Tag::nhwc, operands.x, state->engine), state->src);
+  state->reorder(wrap(kernel_dims, Tag::oihw, operands.kernel, state->engine), state->weights);
+  state->reorder(wrap({shape.out}, Tag::a, operands.bias, state->engine), state->bias);
   OnednnConv conv;
   conv.name = primitive.impl_info_str();
   conv.run = [state] {
@@ -72,7 +78,7 @@ OnednnConv make_onednn_conv(OnednnAlgorithm algorithm, const ConvShape& shape,
     state->stream.wait();
   };
   conv.result = [state, out_dims](std::span<float> out) {
-    state->reorder(state->dst, wrap(out_dims, tag::nhwc, out.data(), state->engine));
+    state->reorder(state->dst, wrap(out_dims, Tag::nhwc, out.data(), state->engine));
   };
   return conv;
 }

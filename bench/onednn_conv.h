@@ -28,7 +28,11 @@ struct OnednnConv {
   std::function<void(std::span<float>)> result;  // [height, width, out] of the last run
 };
 
+// Of the whole process, before the first convolution is made.
+void set_onednn_threads(int threads);
+
 enum class OnednnAlgorithm { Direct, Winograd };
+
 
 // Reads the operands at once. The result owns what it needs.
 OnednnConv make_onednn_conv(OnednnAlgorithm algorithm, const ConvShape& shape,

@@ -36,13 +36,13 @@ constexpr std::ptrdiff_t most_tiles(std::ptrdiff_t in) {
   return in < kManyInputs ? kFewTiles : kManyTiles;
 }
 
-// Strides are an odd number of cache lines: the 36 streams of a transform otherwise fall into a few
-// cache sets and evict each other.
+// With strides of an odd number of cache lines, as kProductRow.
 WinogradLayout layout_of(std::ptrdiff_t tiles, std::ptrdiff_t in) {
   WinogradLayout layout;
   layout.v_row = (divide_up(in, kLine) | 1) * kLine;
   layout.v_point = (tiles * layout.v_row / kLine | 1) * kLine;
-  layout.m_point = (tiles * kConvGroup / kLine | 1) * kLine;
+  layout.v_floats = kTilePoints * layout.v_point;
+  layout.m_floats = tiles * kProductRow;
   return layout;
 }
 
@@ -51,7 +51,9 @@ std::ptrdiff_t zeros_floats(std::ptrdiff_t in) {
   return divide_up(in, kLine) * kLine;
 }
 std::ptrdiff_t thread_floats(std::ptrdiff_t out, std::ptrdiff_t in) {
-  return is_direct(out) ? 0 : layout_of(most_tiles(in), in).floats();
+  if (is_direct(out)) return 0;
+  const WinogradLayout layout = layout_of(most_tiles(in), in);
+  return layout.v_floats + layout.m_floats;
 }
 
 // Calls visit(read), where read(index) is an element of `kernel` as a float.

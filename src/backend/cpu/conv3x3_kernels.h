@@ -39,14 +39,16 @@ struct ConvTask {
 };
 
 // Where a block keeps its transformed inputs V and its products M in scratch memory, in floats:
-// V is [point][tile][in], M is [point][tile][kConvGroup].
+// V is [point][tile][in], M behind it is [tile][point][kConvGroup].
 struct WinogradLayout {
   std::ptrdiff_t v_row = 0;    // from tile to tile
   std::ptrdiff_t v_point = 0;  // from point to point
-  std::ptrdiff_t m_point = 0;
-
-  constexpr std::ptrdiff_t floats() const { return kTilePoints * (v_point + m_point); }
+  std::ptrdiff_t v_floats = 0;
+  std::ptrdiff_t m_floats = 0;
 };
+// From tile to tile of M. Strides are an odd number of cache lines: streams that advance together
+// otherwise fall into a few cache sets and evict each other.
+inline constexpr std::ptrdiff_t kProductRow = kTilePoints * kConvGroup + kConvPanel;
 
 // Tiles [first_tile, first_tile + tiles), row by row, of output channels
 // [first_panel, last_panel) x kConvPanel.
@@ -59,7 +61,7 @@ struct ConvBlock {
 };
 
 struct ConvKernels {
-  // `scratch`: block.layout.floats() floats, aligned to 64 bytes.
+  // `scratch`: v_floats + m_floats of block.layout, aligned to 64 bytes.
   void (*winograd)(const ConvTask& task, const ConvBlock& block, float* scratch);
   // Output row `row`; task.out_channels <= kMaxDirectOut.
   void (*direct)(const ConvTask& task, std::ptrdiff_t row);

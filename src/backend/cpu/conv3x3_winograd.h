@@ -54,20 +54,20 @@ inline void transform_four(const Vec (&d)[4], Vec (&t)[4]) {
   t[3] = fma(q2, d[1], fnma(q2_plus_1, d[2], d[3]));
 }
 
-template <int kSide>
-inline void transform_pixels(const Vec (&d)[kSide], Vec (&t)[kSide]) {
-  if constexpr (kSide == 6) {
+template <int Side>
+inline void transform_pixels(const Vec (&d)[Side], Vec (&t)[Side]) {
+  if constexpr (Side == 6) {
     transform_six(d, t);
   } else {
     transform_four(d, t);
   }
 }
 
-// One direction of the output transform: products of kPoints points to four outputs. With five
+// One direction of the output transform: products of Points points to four outputs. With five
 // points, of an upsampled input, the point -1 is missing and +-kPoint were multiplied with what
 // they share.
-template <int kPoints>
-inline void transform_products(const Vec (&m)[kPoints], Vec (&y)[4]) {
+template <int Points>
+inline void transform_products(const Vec (&m)[Points], Vec (&y)[4]) {
   const Vec q = broadcast(kQ);
   const Vec q2 = broadcast(kQ2);
   const Vec q3 = broadcast(kQ3);
@@ -75,7 +75,7 @@ inline void transform_products(const Vec (&m)[kPoints], Vec (&y)[4]) {
   Vec difference_1;
   Vec sum_q;
   Vec difference_q;
-  if constexpr (kPoints == 6) {
+  if constexpr (Points == 6) {
     sum_1 = m[1] + m[2];
     difference_1 = m[1] - m[2];
     sum_q = m[3] + m[4];
@@ -90,31 +90,31 @@ inline void transform_products(const Vec (&m)[kPoints], Vec (&y)[4]) {
   y[0] = m[0] + sum_1 + sum_q;
   y[1] = fma(q, difference_q, difference_1);
   y[2] = fma(q2, sum_q, sum_1);
-  y[3] = fma(q3, difference_q, difference_1 + m[kPoints - 1]);
+  y[3] = fma(q3, difference_q, difference_1 + m[Points - 1]);
 }
 
-// kLanes channels of a tile: pixel (i, j) is at pixels[kSide i + j] + channel, point k goes to
+// kLanes channels of a tile: pixel (i, j) is at pixels[Side i + j] + channel, point k goes to
 // v + k v_point + channel.
-template <int kSide>
+template <int Side>
 inline void transform_tile(float* v, std::ptrdiff_t v_point, const float* const* pixels,
                            std::ptrdiff_t channel) {
-  Vec columns[kSide][kSide];
+  Vec columns[Side][Side];
 #pragma GCC unroll 6
-  for (int j = 0; j < kSide; ++j) {
-    Vec d[kSide];
-    Vec t[kSide];
+  for (int j = 0; j < Side; ++j) {
+    Vec d[Side];
+    Vec t[Side];
 #pragma GCC unroll 6
-    for (int i = 0; i < kSide; ++i) d[i] = load(pixels[kSide * i + j] + channel);
-    transform_pixels<kSide>(d, t);
+    for (int i = 0; i < Side; ++i) d[i] = load(pixels[Side * i + j] + channel);
+    transform_pixels<Side>(d, t);
 #pragma GCC unroll 6
-    for (int i = 0; i < kSide; ++i) columns[i][j] = t[i];
+    for (int i = 0; i < Side; ++i) columns[i][j] = t[i];
   }
 #pragma GCC unroll 6
-  for (int i = 0; i < kSide; ++i) {
-    Vec t[kSide];
-    transform_pixels<kSide>(columns[i], t);
+  for (int i = 0; i < Side; ++i) {
+    Vec t[Side];
+    transform_pixels<Side>(columns[i], t);
 #pragma GCC unroll 6
-    for (int j = 0; j < kSide; ++j) store(v + (kSide * i + j) * v_point + channel, t[j]);
+    for (int j = 0; j < Side; ++j) store(v + (Side * i + j) * v_point + channel, t[j]);
   }
 }
 
@@ -130,50 +130,50 @@ inline TileOrigin origin_of(const ConvTask& task, std::ptrdiff_t tile) {
 }
 
 // The pixels that a tile reads, in x, or zeros where they lie outside it.
-template <int kSide>
+template <int Side>
 inline void find_pixels(const ConvTask& task, std::ptrdiff_t tile, const float** pixels) {
-  const std::ptrdiff_t divisor = kSide == 6 ? 1 : 2;
+  const std::ptrdiff_t divisor = Side == 6 ? 1 : 2;
   const std::ptrdiff_t height = task.height / divisor;
   const std::ptrdiff_t width = task.width / divisor;
   const TileOrigin origin = origin_of(task, tile);
-  for (std::ptrdiff_t i = 0; i < kSide; ++i) {
+  for (std::ptrdiff_t i = 0; i < Side; ++i) {
     const std::ptrdiff_t y = origin.y / divisor - 1 + i;
-    for (std::ptrdiff_t j = 0; j < kSide; ++j) {
+    for (std::ptrdiff_t j = 0; j < Side; ++j) {
       const std::ptrdiff_t x = origin.x / divisor - 1 + j;
       const bool inside = y >= 0 && y < height && x >= 0 && x < width;
-      pixels[kSide * i + j] = inside ? task.x + (y * width + x) * task.in : task.zeros;
+      pixels[Side * i + j] = inside ? task.x + (y * width + x) * task.in : task.zeros;
     }
   }
 }
 
-template <int kSide>
+template <int Side>
 inline void transform_inputs(const ConvTask& task, const ConvBlock& block, float* v) {
   const std::ptrdiff_t v_point = block.layout.v_point;
   const std::ptrdiff_t whole = task.in / kLanes * kLanes;
   const int rest = static_cast<int>(task.in - whole);
   for (std::ptrdiff_t tile = 0; tile < block.tiles; ++tile, v += block.layout.v_row) {
-    const float* pixels[kSide * kSide];
-    const float* next[kSide * kSide];
-    find_pixels<kSide>(task, block.first_tile + tile, pixels);
-    find_pixels<kSide>(task, block.first_tile + tile + 1, next);
+    const float* pixels[Side * Side];
+    const float* next[Side * Side];
+    find_pixels<Side>(task, block.first_tile + tile, pixels);
+    find_pixels<Side>(task, block.first_tile + tile + 1, next);
     for (std::ptrdiff_t channel = 0; channel < whole; channel += kLanes) {
       if (channel % kConvPanel == 0) {
         // The next tile shares the first columns with this one.
 #pragma GCC unroll 36
-        for (int k = 0; k < kSide * kSide; ++k) {
-          if (k % kSide >= kSide / 3) __builtin_prefetch(next[k] + channel);
+        for (int k = 0; k < Side * Side; ++k) {
+          if (k % Side >= Side / 3) __builtin_prefetch(next[k] + channel);
         }
       }
-      transform_tile<kSide>(v, v_point, pixels, channel);
+      transform_tile<Side>(v, v_point, pixels, channel);
     }
     if (rest == 0) continue;
     // A vector must not read past the last pixel.
-    float copies[kSide * kSide][kLanes];
-    for (int k = 0; k < kSide * kSide; ++k) {
+    float copies[Side * Side][kLanes];
+    for (int k = 0; k < Side * Side; ++k) {
       store(copies[k], load_n(pixels[k] + whole, rest));
       pixels[k] = copies[k];
     }
-    transform_tile<kSide>(v + whole, v_point, pixels, 0);
+    transform_tile<Side>(v + whole, v_point, pixels, 0);
   }
 }
 
@@ -201,102 +201,112 @@ struct PointProduct {
   std::ptrdiff_t depth = 0;
 };
 
-// kRows tiles times kVectors vectors; with kFirst, m is written and not added to. `ahead` is the
+template <int Rows, int Vectors>
+inline void clear_sums(Vec (&sums)[Rows][Vectors]) {
+#pragma GCC unroll 16
+  for (int r = 0; r < Rows; ++r) {
+#pragma GCC unroll 2
+    for (int c = 0; c < Vectors; ++c) sums[r][c] = zero();
+  }
+}
+
+template <int Rows, int Vectors, bool First>
+inline void store_sums(const Vec (&sums)[Rows][Vectors], float* m) {
+#pragma GCC unroll 16
+  for (int r = 0; r < Rows; ++r) {
+#pragma GCC unroll 2
+    for (int c = 0; c < Vectors; ++c) {
+      float* target = m + r * kProductRow + c * kLanes;
+      store(target, First ? sums[r][c] : load(target) + sums[r][c]);
+    }
+  }
+}
+
+// Rows tiles times Vectors vectors; with First, m is written and not added to. `ahead` is the
 // distance from u0 and u1 to what a later call reads: kPrefetchSteps steps fetch one cache line
 // there.
-template <int kRows, int kVectors, bool kFirst>
+template <int Rows, int Vectors, bool First>
 inline void multiply_tile(const PointProduct& p, std::ptrdiff_t ahead) {
-  Vec sums[kRows][kVectors];
-#pragma GCC unroll 16
-  for (int r = 0; r < kRows; ++r) {
-#pragma GCC unroll 2
-    for (int c = 0; c < kVectors; ++c) sums[r][c] = zero();
-  }
+  Vec sums[Rows][Vectors];
+  clear_sums<Rows, Vectors>(sums);
   const auto step = [&](const float* v, const float* u0, const float* u1) {
-    Vec column[kVectors];
+    Vec column[Vectors];
     column[0] = load(u0);
-    if constexpr (kVectors == 2) column[1] = load(u1);
+    if constexpr (Vectors == 2) column[1] = load(u1);
 #pragma GCC unroll 16
-    for (int r = 0; r < kRows; ++r) {
+    for (int r = 0; r < Rows; ++r) {
       const Vec value = broadcast_load(v + r * p.v_row);
 #pragma GCC unroll 2
-      for (int c = 0; c < kVectors; ++c) sums[r][c] = fma(value, column[c], sums[r][c]);
+      for (int c = 0; c < Vectors; ++c) sums[r][c] = fma(value, column[c], sums[r][c]);
     }
   };
   const float* v = p.v;
   const float* u0 = p.u0;
-  const float* u1 = p.u1;
+  const float* u1 = Vectors == 2 ? p.u1 : p.u0;
   std::ptrdiff_t left = p.depth;
   for (; left >= kPrefetchSteps; left -= kPrefetchSteps) {
     __builtin_prefetch(u0 + ahead);
     // Vectors shorter than a panel lie in the same panel.
-    if constexpr (kVectors == 2 && kLanes == kConvPanel) __builtin_prefetch(u1 + ahead);
+    if constexpr (Vectors == 2 && kLanes == kConvPanel) __builtin_prefetch(u1 + ahead);
 #pragma GCC unroll 4
     for (std::ptrdiff_t s = 0; s < kPrefetchSteps; ++s) {
       step(v + s, u0 + s * kConvPanel, u1 + s * kConvPanel);
     }
     v += kPrefetchSteps;
     u0 += kPrefetchSteps * kConvPanel;
-    if constexpr (kVectors == 2) u1 += kPrefetchSteps * kConvPanel;
+    u1 += kPrefetchSteps * kConvPanel;
     ahead -= (kPrefetchSteps - 1) * kConvPanel;
   }
   for (; left > 0; --left) {
     step(v, u0, u1);
     ++v;
     u0 += kConvPanel;
-    if constexpr (kVectors == 2) u1 += kConvPanel;
+    u1 += kConvPanel;
   }
-#pragma GCC unroll 16
-  for (int r = 0; r < kRows; ++r) {
-#pragma GCC unroll 2
-    for (int c = 0; c < kVectors; ++c) {
-      float* m = p.m + r * kConvGroup + c * kLanes;
-      store(m, kFirst ? sums[r][c] : load(m) + sums[r][c]);
-    }
-  }
+  store_sums<Rows, Vectors, First>(sums, p.m);
 }
 
-// Register tiles [part, end) of kRows rows each; kPrefetchSteps of them together fetch what follows
+// Register tiles [part, end) of Rows rows each; kPrefetchSteps of them together fetch what follows
 // the `depth` rows of the panel.
-template <int kVectors, bool kFirst, int kRows>
+template <int Vectors, bool First, int Rows>
 [[gnu::noinline]] void multiply_parts(PointProduct p, std::ptrdiff_t part, std::ptrdiff_t end) {
   for (; part < end; ++part) {
     const std::ptrdiff_t share = part % kPrefetchSteps * (p.depth / kPrefetchSteps);
-    multiply_tile<kRows, kVectors, kFirst>(p, (p.depth + share) * kConvPanel);
-    p.m += kRows * kConvGroup;
-    p.v += kRows * p.v_row;
+    multiply_tile<Rows, Vectors, First>(p, (p.depth + share) * kConvPanel);
+    p.m += Rows * kProductRow;
+    p.v += Rows * p.v_row;
   }
 }
 
-template <int kVectors, bool kFirst, int kRows = static_cast<int>(kGemmRows)>
+template <int Vectors, bool First, int Rows = static_cast<int>(kGemmRows)>
 inline void multiply_rows(const PointProduct& p, std::ptrdiff_t rows, std::ptrdiff_t part,
                           std::ptrdiff_t end) {
-  if constexpr (kRows > 0) {
-    if (rows == kRows) return multiply_parts<kVectors, kFirst, kRows>(p, part, end);
-    multiply_rows<kVectors, kFirst, kRows - 1>(p, rows, part, end);
+  if constexpr (Rows > 0) {
+    if (rows == Rows) return multiply_parts<Vectors, First, Rows>(p, part, end);
+    multiply_rows<Vectors, First, Rows - 1>(p, rows, part, end);
   }
 }
 
-template <int kVectors, bool kFirst>
+template <int Vectors, bool First>
 inline void multiply_tiles(PointProduct p, const RowSplit& split) {
   if (split.longer > 0) {
-    multiply_rows<kVectors, kFirst>(p, split.rows + 1, 0, split.longer);
-    p.m += split.longer * (split.rows + 1) * kConvGroup;
+    multiply_rows<Vectors, First>(p, split.rows + 1, 0, split.longer);
+    p.m += split.longer * (split.rows + 1) * kProductRow;
     p.v += split.longer * (split.rows + 1) * p.v_row;
   }
-  multiply_rows<kVectors, kFirst>(p, split.rows, split.longer, split.parts);
+  multiply_rows<Vectors, First>(p, split.rows, split.longer, split.parts);
 }
 
-template <int kVectors>
+template <int Vectors>
 inline void multiply_depth(PointProduct p, const RowSplit& split, std::ptrdiff_t in) {
   p.depth = in < kDepth ? in : kDepth;
-  multiply_tiles<kVectors, true>(p, split);
+  multiply_tiles<Vectors, true>(p, split);
   for (std::ptrdiff_t k = kDepth; k < in; k += kDepth) {
     p.v += kDepth;
     p.u0 += kDepth * kConvPanel;
-    if constexpr (kVectors == 2) p.u1 += kDepth * kConvPanel;
+    if constexpr (Vectors == 2) p.u1 += kDepth * kConvPanel;
     p.depth = in - k < kDepth ? in - k : kDepth;
-    multiply_tiles<kVectors, false>(p, split);
+    multiply_tiles<Vectors, false>(p, split);
   }
 }
 
@@ -328,31 +338,38 @@ struct TileTarget {
   bool accumulate = false;
 };
 
-// kLanes channels of a tile: the product of point k is at m + k m_point. kWhole: all outputs exist.
-template <int kPoints, bool kWhole>
-inline void finish_tile(TileTarget target, const float* m, std::ptrdiff_t m_point, Vec bias) {
-  Vec half[4][kPoints];
+// The first direction of the output transform, of kLanes channels of a tile: the product of point k
+// is at m + k kConvGroup.
+template <int Points>
+inline void transform_columns(Vec (&half)[4][Points], const float* m) {
 #pragma GCC unroll 6
-  for (int j = 0; j < kPoints; ++j) {
-    Vec d[kPoints];
+  for (int j = 0; j < Points; ++j) {
+    Vec d[Points];
     Vec y[4];
 #pragma GCC unroll 6
-    for (int i = 0; i < kPoints; ++i) d[i] = load(m + (kPoints * i + j) * m_point);
-    transform_products<kPoints>(d, y);
+    for (int i = 0; i < Points; ++i) d[i] = load(m + (Points * i + j) * kConvGroup);
+    transform_products<Points>(d, y);
 #pragma GCC unroll 4
     for (int i = 0; i < 4; ++i) half[i][j] = y[i];
   }
+}
+
+// The outputs of kLanes channels of a tile. Whole: all of them exist.
+template <int Points, bool Whole>
+inline void finish_tile(TileTarget target, const float* m, Vec bias) {
+  Vec half[4][Points];
+  transform_columns<Points>(half, m);
 #pragma GCC unroll 4
   for (int i = 0; i < 4; ++i) {
-    if (!kWhole && i >= target.rows) break;
+    if (!Whole && i >= target.rows) break;
     Vec y[4];
-    transform_products<kPoints>(half[i], y);
+    transform_products<Points>(half[i], y);
 #pragma GCC unroll 4
     for (int j = 0; j < 4; ++j) {
-      if (!kWhole && j >= target.columns) break;
+      if (!Whole && j >= target.columns) break;
       float* out = target.out + i * target.row_stride + j * target.pixel_stride;
       const Vec value = y[j] + bias;
-      if (kWhole || target.lanes == kLanes) {
+      if (Whole || target.lanes == kLanes) {
         store(out, target.accumulate ? load(out) + value : value);
       } else {
         const Vec before = target.accumulate ? load_n(out, target.lanes) : zero();
@@ -363,15 +380,14 @@ inline void finish_tile(TileTarget target, const float* m, std::ptrdiff_t m_poin
 }
 
 // Channels [first, first + channels) of all tiles from their products m.
-template <int kPoints>
+template <int Points>
 inline void transform_outputs(const ConvTask& task, const ConvBlock& block, const float* m,
                               std::ptrdiff_t first, std::ptrdiff_t channels) {
-  const std::ptrdiff_t m_point = block.layout.m_point;
   TileTarget target;
   target.row_stride = task.width * task.out_channels;
   target.pixel_stride = task.out_channels;
   target.accumulate = task.accumulate;
-  for (std::ptrdiff_t tile = 0; tile < block.tiles; ++tile, m += kConvGroup) {
+  for (std::ptrdiff_t tile = 0; tile < block.tiles; ++tile, m += kProductRow) {
     const TileOrigin origin = origin_of(task, block.first_tile + tile);
     target.rows = task.height - origin.y;
     target.columns = task.width - origin.x;
@@ -385,9 +401,9 @@ inline void transform_outputs(const ConvTask& task, const ConvBlock& block, cons
         bias = target.lanes == kLanes ? load(p) : load_n(p, target.lanes);
       }
       if (target.rows >= 4 && target.columns >= 4 && target.lanes == kLanes) {
-        finish_tile<kPoints, true>(target, m + c, m_point, bias);
+        finish_tile<Points, true>(target, m + c, bias);
       } else {
-        finish_tile<kPoints, false>(target, m + c, m_point, bias);
+        finish_tile<Points, false>(target, m + c, bias);
       }
     }
   }
@@ -408,20 +424,20 @@ inline void prefetch_outputs(const ConvTask& task, std::ptrdiff_t tile, std::ptr
   }
 }
 
-template <int kSide>
+template <int Side>
 inline void winograd_tiles(const ConvTask& task, const ConvBlock& block, float* scratch) {
   // Products in each direction, and the transformed input and kernel that each multiplies.
-  constexpr int kPoints = kSide == 6 ? 6 : 5;
-  constexpr int kInputOf[] = {0, 1, 2, kSide == 6 ? 3 : 2, kSide == 6 ? 4 : 3, 5};
-  constexpr int kKernelOf[] = {0, 1, kSide == 6 ? 2 : 3, kSide == 6 ? 3 : 4, kSide == 6 ? 4 : 5, 5};
+  constexpr int kPoints = Side == 6 ? 6 : 5;
+  constexpr int kInputOf[] = {0, 1, 2, Side == 6 ? 3 : 2, Side == 6 ? 4 : 3, 5};
+  constexpr int kKernelOf[] = {0, 1, Side == 6 ? 2 : 3, Side == 6 ? 3 : 4, Side == 6 ? 4 : 5, 5};
   constexpr std::ptrdiff_t kStep = kConvGroup / kConvPanel;
   const WinogradLayout& layout = block.layout;
   float* v = scratch;
-  float* m = scratch + kTilePoints * layout.v_point;
+  float* m = scratch + layout.v_floats;
   const std::ptrdiff_t u_point = task.in * kConvPanel;
   const std::ptrdiff_t u_panel = kTilePoints * u_point;
   const RowSplit split = split_rows(block.tiles);
-  transform_inputs<kSide>(task, block, v);
+  transform_inputs<Side>(task, block, v);
   for (std::ptrdiff_t panel = block.first_panel; panel < block.last_panel; panel += kStep) {
     const std::ptrdiff_t left = block.last_panel - panel;
     const std::ptrdiff_t columns = (left < kStep ? left : kStep) * kConvPanel;
@@ -436,8 +452,8 @@ inline void winograd_tiles(const ConvTask& task, const ConvBlock& block, float* 
           prefetch_outputs(task, block.first_tile + fetched, first);
         }
         PointProduct product;
-        product.m = m + point * layout.m_point;
-        product.v = v + (kSide * kInputOf[i] + kInputOf[j]) * layout.v_point;
+        product.m = m + point * kConvGroup;
+        product.v = v + (Side * kInputOf[i] + kInputOf[j]) * layout.v_point;
         product.v_row = layout.v_row;
         const int kernel = static_cast<int>(kPointCount) * kKernelOf[i] + kKernelOf[j];
         multiply_point(product, split, task.in, u + kernel * u_point, u_panel, columns);

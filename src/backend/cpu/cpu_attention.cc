@@ -7,8 +7,6 @@
 namespace zimage {
 namespace {
 
-using cpu::Kernels;
-
 // Panels of queries that pass over the keys together, so that a block of keys is copied once for
 // all of them: as many as share the second cache with it.
 constexpr std::size_t kGroupBytes = 300 << 10;

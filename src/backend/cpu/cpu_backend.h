@@ -17,8 +17,10 @@ namespace zimage {
 
 namespace cpu {
 
-// Weight::layout of a matrix in panels (kernels.h).
-enum : std::uint8_t { kPanels = 1, kGateUpPanels = 2, kConv3x3 = 3 };
+// Weight::layout: matrices in panels (kernels.h), kernels as conv3x3.h packs them.
+constexpr std::uint8_t kPanels = 1;
+constexpr std::uint8_t kGateUpPanels = 2;
+constexpr std::uint8_t kConv3x3 = 3;
 
 constexpr PanelFormat panel_format_of(DType dtype) {
   return dtype == DType::BF16  ? PanelFormat::Bf16

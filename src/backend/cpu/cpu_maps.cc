@@ -73,7 +73,8 @@ struct GroupNormTask {
     return std::min(cut.pixels, cut.pieces * run / cut.runs * cut.piece);
   }
   double numbers(std::size_t pixels) const {
-    return static_cast<double>(pixels) * static_cast<double>(cut.channels / groups);
+    const std::size_t width = cut.channels / groups;
+    return static_cast<double>(pixels) * static_cast<double>(width);
   }
   GroupSums sums(std::size_t run) const {
     auto* base = reinterpret_cast<double*>(scratch + run * cut.run_bytes());

@@ -14,7 +14,6 @@ namespace zimage {
 namespace {
 
 using cpu::Kernels;
-using cpu::PanelFormat;
 
 constexpr std::size_t kMostLanes = 16;
 

@@ -235,27 +235,36 @@ void multiply_panel(const RowBlock& block, std::size_t p, std::size_t d, float* 
   }
 }
 
+// What is read after panel p and depth block d of the group of panels [begin, end).
+template <class Stored>
+const char* next_panel(const RowBlock& block, std::size_t p, std::size_t d, std::size_t begin,
+                       std::size_t end) {
+  std::size_t next = p + 1;
+  if (next == end && d + 1 < block.cut.depth_blocks) {
+    next = begin;
+    ++d;
+  } else if (next == end) {
+    // The first block of the next group, or anything that exists.
+    d = 0;
+    if (next == block.args.panel_end) next = p;
+  }
+  return static_cast<const char*>(block.args.panels) +
+         (next * block.args.depth + d * block.cut.depth) * Stored::kRowBytes;
+}
+
 template <class Stored, class Panel>
 void multiply_block(const RowBlock& block) {
   const GemmArgs& args = block.args;
-  const GemmCut& c = block.cut;
-  const auto address = [&](std::size_t p, std::size_t d) {
-    return static_cast<const char*>(args.panels) +
-           (p * args.depth + d * c.depth) * Stored::kRowBytes;
-  };
-  if (c.depth_blocks > 1) pack_left(block);
-  const std::size_t tiles = block.tile_end - block.tile_begin;
+  const bool direct = block.cut.depth_blocks == 1;
+  if (!direct) pack_left(block);
+  const std::size_t floats = (block.tile_end - block.tile_begin) * kTileFloats;
   for (std::size_t begin = args.panel_begin; begin < args.panel_end; begin += kBlocks.panels) {
     const std::size_t end = smaller(begin + kBlocks.panels, args.panel_end);
-    for (std::size_t d = 0; d < c.depth_blocks; ++d) {
+    for (std::size_t d = 0; d < block.cut.depth_blocks; ++d) {
       for (std::size_t p = begin; p < end; ++p) {
-        const char* next = p + 1 < end              ? address(p + 1, d)
-                           : d + 1 < c.depth_blocks ? address(begin, d + 1)
-                           : end < args.panel_end   ? address(end, 0)
-                                                    : address(p, d);
-        float* partial =
-            c.depth_blocks == 1 ? block.partial : block.partial + (p - begin) * tiles * kTileFloats;
-        multiply_panel<Stored, Panel>(block, p, d, partial, next);
+        float* partial = direct ? block.partial : block.partial + (p - begin) * floats;
+        multiply_panel<Stored, Panel>(block, p, d, partial,
+                                      next_panel<Stored>(block, p, d, begin, end));
       }
     }
   }

@@ -1,6 +1,7 @@
 // Which instruction set the CPU kernels use: what the processor has, or what the caller forces.
 #pragma once
 
+#include <cstdint>
 #include <string_view>
 #include <vector>
 
@@ -8,7 +9,7 @@
 
 namespace zimage::cpu {
 
-enum class Isa { Best, Avx512, Avx2, Portable };
+enum class Isa : std::uint8_t { Best, Avx512, Avx2, Portable };
 
 // "best", "avx512", "avx2", "portable".
 std::string_view name_of(Isa isa);

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <future>
 #include <limits>
 #include <string>
 #include <utility>
@@ -132,8 +133,14 @@ class Pipeline::Impl {
 // Loads networks as their stages begin, takes times, checks results and reports progress.
 class Pipeline::Impl::RunObserver final : public DrawingObserver {
  public:
-  RunObserver(Impl& impl, const Run& run, const ProgressFn& progress, const Drawing& drawing)
-      : impl_(impl), run_(run), progress_(progress), drawing_(drawing) {}
+  // `noise` is waited for when the denoising begins, and becomes the drawing's.
+  RunObserver(Impl& impl, const Run& run, const ProgressFn& progress, Drawing& drawing,
+              std::future<std::vector<float>> noise)
+      : impl_(impl),
+        run_(run),
+        progress_(progress),
+        drawing_(drawing),
+        noise_(std::move(noise)) {}
 
   Timings timings;
   std::vector<float> pixels;
@@ -145,6 +152,7 @@ class Pipeline::Impl::RunObserver final : public DrawingObserver {
     impl_.load(stage);
     timings.load += seconds_since(start);
     start_ = Clock::now();
+    if (stage == Stage::Denoise) drawing_.noise = noise_.get();
   }
 
   void encoded(const Tensor& features) override {
@@ -182,7 +190,8 @@ class Pipeline::Impl::RunObserver final : public DrawingObserver {
   Impl& impl_;
   const Run& run_;
   const ProgressFn& progress_;
-  const Drawing& drawing_;
+  Drawing& drawing_;
+  std::future<std::vector<float>> noise_;
   Stage stage_ = Stage::EncodePrompt;
   Clock::time_point start_;
 };
@@ -337,10 +346,12 @@ Result Pipeline::Impl::generate_on(Backend& backend, const Request& request,
   Drawing drawing = make_drawing(result.request, tokens);
   const Plan needed = plan(drawing);
   reserve(needed);
-  drawing.noise = noise_tokens(drawing.latent, request.seed, request.rng);
+  // Made beside the text encoder's work, which on a GPU takes no longer.
+  std::future<std::vector<float>> noise = std::async(
+      std::launch::async, noise_tokens, drawing.latent, request.seed, request.rng);
   Arena arena(activations_.data(), activations_.bytes());
   const Run run{.backend = backend, .arena = arena, .stop = std::move(stop)};
-  RunObserver observer(*this, run, progress, drawing);
+  RunObserver observer(*this, run, progress, drawing, std::move(noise));
   draw(run, networks_, drawing, observer);
   const std::int64_t scale = model_.vae().scale();
   const Image drawn =

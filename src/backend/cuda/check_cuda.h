@@ -9,11 +9,12 @@
 
 namespace zimage::cuda {
 
-// Throws OutOfMemory for a failed allocation and Device for everything else; the text says which call
-// failed, where, and what helps (no driver, driver too old, no device, wrong architecture, a fault that
-// stays with the process).
+// Throws OutOfMemory for a failed allocation and Device for everything else; the text says which
+// call failed, where, and what helps (no driver, driver too old, no device, wrong architecture, a
+// fault that stays with the process).
 void check_cuda(cudaError_t status, std::source_location where = std::source_location::current());
-void check_cuda(cublasStatus_t status, std::source_location where = std::source_location::current());
+void check_cuda(cublasStatus_t status,
+                std::source_location where = std::source_location::current());
 void check_cuda(CUresult status, std::source_location where = std::source_location::current());
 
 // The status of the kernel launch just made.

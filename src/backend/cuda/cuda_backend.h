@@ -1,5 +1,6 @@
-// The operations on an NVIDIA GPU: bf16 activations and weights with f32 sums, or f32 throughout (without
-// TF32). cuBLASLt multiplies matrices; everything else is our own, with faster kernels on Hopper.
+// The operations on an NVIDIA GPU: bf16 activations and weights with f32 sums, or f32 throughout
+// (without TF32). cuBLASLt multiplies matrices; everything else is our own, with faster kernels on
+// Hopper.
 #pragma once
 
 #include <filesystem>
@@ -20,8 +21,9 @@ struct CudaOptions {
 // How many devices this process sees; 0 without a driver, or with one too old.
 int cuda_device_count();
 
-// Throws Device with the reason where there is none (no driver, driver too old, no device), InvalidArgument
-// for a device that does not exist, Unsupported for one older than compute capability 8.0.
+// Throws Device with the reason where there is none (no driver, driver too old, no device),
+// InvalidArgument for a device that does not exist, Unsupported for one older than compute
+// capability 8.0.
 std::unique_ptr<Backend> make_cuda_backend(int device, const CudaOptions& options = {});
 
 }  // namespace zimage

@@ -51,8 +51,10 @@ namespace {
 std::filesystem::path cache_file(const std::filesystem::path& folder, std::string card) {
   std::filesystem::path base = folder;
   const auto from = [&](const char* variable, const char* below) {
-    const char* value = std::getenv(variable);  // NOLINT(concurrency-mt-unsafe): read before any thread starts
-    if (base.empty() && value != nullptr && *value != '\0') base = std::filesystem::path(value) / below;
+    const char* value =
+        std::getenv(variable);  // NOLINT(concurrency-mt-unsafe): read before any thread starts
+    if (base.empty() && value != nullptr && *value != '\0')
+      base = std::filesystem::path(value) / below;
   };
   from("XDG_CACHE_HOME", "zimage");
   from("HOME", ".cache/zimage");
@@ -88,37 +90,44 @@ std::string gibibytes(std::size_t bytes) {
 
 }  // namespace
 
-CudaBackend::CudaBackend(int device, const CudaOptions& options) : device_(device), options_(options) {
+CudaBackend::CudaBackend(int device, const CudaOptions& options)
+    : device_(device), options_(options) {
   int count = 0;
   check_cuda(cudaGetDeviceCount(&count));
   if (device < 0 || device >= count) {
-    throw Error(ErrorCode::InvalidArgument, "cuda: device " + std::to_string(device) + " does not exist; this process sees " +
+    throw Error(ErrorCode::InvalidArgument, "cuda: device " + std::to_string(device) +
+                                                " does not exist; this process sees " +
                                                 std::to_string(count));
   }
   if (options.activations != DType::BF16 && options.activations != DType::F32) {
-    throw Error(ErrorCode::InvalidArgument,
-                "cuda: activations are " + std::string(name_of(options.activations)) + ", expected bf16 or f32");
+    throw Error(ErrorCode::InvalidArgument, "cuda: activations are " +
+                                                std::string(name_of(options.activations)) +
+                                                ", expected bf16 or f32");
   }
   cudaDeviceProp properties{};
   check_cuda(cudaGetDeviceProperties(&properties, device));
   const std::string name = properties.name;
-  const std::string architecture = std::to_string(properties.major) + "." + std::to_string(properties.minor);
+  const std::string architecture =
+      std::to_string(properties.major) + "." + std::to_string(properties.minor);
   if (properties.major < 8) {
-    throw Error(ErrorCode::Unsupported,
-                "cuda: " + name + " has compute capability " + architecture + ", expected 8.0 or newer");
+    throw Error(ErrorCode::Unsupported, "cuda: " + name + " has compute capability " +
+                                            architecture + ", expected 8.0 or newer");
   }
   hopper_ = options.hopper_kernels && properties.major == 9 && options.activations == DType::BF16;
   fp8_ = properties.major == 9 && options.activations == DType::BF16;
-  description_ = "cuda: " + name + ", " + gibibytes(properties.totalGlobalMem) + ", compute capability " + architecture +
-                 ", " + std::string(name_of(options.activations));
+  description_ = "cuda: " + name + ", " + gibibytes(properties.totalGlobalMem) +
+                 ", compute capability " + architecture + ", " +
+                 std::string(name_of(options.activations));
   check_cuda(cudaSetDevice(device));
   check_cuda(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking));
   processors_ = properties.multiProcessorCount;
-  check_cuda(cudaMalloc(reinterpret_cast<void**>(&counters_), kernels::kAttentionCounters * sizeof(unsigned)));
-  check_cuda(cudaMemsetAsync(counters_, 0, kernels::kAttentionCounters * sizeof(unsigned), stream_));
+  check_cuda(cudaMalloc(reinterpret_cast<void**>(&counters_),
+                        kernels::kAttentionCounters * sizeof(unsigned)));
+  check_cuda(
+      cudaMemsetAsync(counters_, 0, kernels::kAttentionCounters * sizeof(unsigned), stream_));
   uploader_ = std::make_unique<Uploader>(stream_);
-  matmul_ = std::make_unique<Matmul>(
-      MatmulOptions{.cache = cache_file(options.cache, name), .hopper = hopper_, .tune = options.tune});
+  matmul_ = std::make_unique<Matmul>(MatmulOptions{
+      .cache = cache_file(options.cache, name), .hopper = hopper_, .tune = options.tune});
 }
 
 CudaBackend::~CudaBackend() {
@@ -159,8 +168,9 @@ std::size_t CudaBackend::available_memory() const {
 
 void CudaBackend::set_encoding(Encoding encoding) {
   if (encoding == Encoding::Fp8 && !fp8_) {
-    throw Error(ErrorCode::Unsupported, "encoding fp8: " + description_ +
-                                            " does not have it; it needs compute capability 9.0 and bf16");
+    throw Error(ErrorCode::Unsupported,
+                "encoding fp8: " + description_ +
+                    " does not have it; it needs compute capability 9.0 and bf16");
   }
   encoding_ = encoding;
 }
@@ -180,8 +190,9 @@ void* CudaBackend::do_allocate(std::size_t bytes) {
     std::size_t free = 0;
     std::size_t total = 0;
     check_cuda(cudaMemGetInfo(&free, &total));
-    throw Error(ErrorCode::OutOfMemory, "cuda: " + gibibytes(bytes) + " asked for, " + gibibytes(free) + " of " +
-                                            gibibytes(total) + " are free on device " + std::to_string(device_));
+    throw Error(ErrorCode::OutOfMemory, "cuda: " + gibibytes(bytes) + " asked for, " +
+                                            gibibytes(free) + " of " + gibibytes(total) +
+                                            " are free on device " + std::to_string(device_));
   }
   check_cuda(status);
   return data;
@@ -222,12 +233,21 @@ Rates CudaBackend::measure_rates() {
   const Buffer c = allocate(shape.bytes());
   kernels::fill_noise({a.data(), dtype, shape.shape}, start());
   kernels::fill_noise({b.data(), dtype, shape.shape}, stream_);
-  const MatmulShape product{.rows = kSide, .columns = kSide, .depth = kSide, .x_stride = kSide, .w_stride = kSide,
-                            .out_stride = kSide, .in = dtype, .out = dtype};
-  const double multiplied = least_seconds(stream_, [&] { matmul_->run(product, a.data(), b.data(), c.data(), 1.0F, stream_); });
+  const MatmulShape product{.rows = kSide,
+                            .columns = kSide,
+                            .depth = kSide,
+                            .x_stride = kSide,
+                            .w_stride = kSide,
+                            .out_stride = kSide,
+                            .in = dtype,
+                            .out = dtype};
+  const double multiplied = least_seconds(
+      stream_, [&] { matmul_->run(product, a.data(), b.data(), c.data(), 1.0F, stream_); });
   const double copied = least_seconds(stream_, [&] {
-    check_cuda(cudaMemcpyAsync(c.data(), a.data(), shape.bytes(), cudaMemcpyDeviceToDevice, stream_));
-    check_cuda(cudaMemcpyAsync(a.data(), b.data(), shape.bytes(), cudaMemcpyDeviceToDevice, stream_));
+    check_cuda(
+        cudaMemcpyAsync(c.data(), a.data(), shape.bytes(), cudaMemcpyDeviceToDevice, stream_));
+    check_cuda(
+        cudaMemcpyAsync(a.data(), b.data(), shape.bytes(), cudaMemcpyDeviceToDevice, stream_));
   });
   return {.flops = 2.0 * kSide * kSide * kSide / multiplied,
           .bandwidth = 4.0 * static_cast<double>(shape.bytes()) / copied};
@@ -249,8 +269,8 @@ std::byte* CudaBackend::scratch(std::size_t bytes) {
     check_cuda(cudaStreamIsCapturing(queue(), &status));
     if (status != cudaStreamCaptureStatusNone) {
       throw Error(ErrorCode::InvalidArgument, "cuda: a recording needs " + std::to_string(bytes) +
-                                                  " bytes of scratch, " + std::to_string(scratch_bytes_) +
-                                                  " are reserved");
+                                                  " bytes of scratch, " +
+                                                  std::to_string(scratch_bytes_) + " are reserved");
     }
     reserve_scratch(bytes);
   }
@@ -273,7 +293,8 @@ std::unique_ptr<Recording> CudaBackend::record(std::function<void()> enqueue) {
   quantized_ = {};
   check_cuda(cudaStreamEndCapture(stream_, &graph));
   const auto destroy = [](cudaGraph_t g) { static_cast<void>(cudaGraphDestroy(g)); };
-  const std::unique_ptr<std::remove_pointer_t<cudaGraph_t>, decltype(destroy)> owner(graph, destroy);
+  const std::unique_ptr<std::remove_pointer_t<cudaGraph_t>, decltype(destroy)> owner(graph,
+                                                                                     destroy);
   return std::make_unique<GraphRecording>(*this, graph);
 }
 
@@ -284,7 +305,8 @@ void CudaBackend::upload_rows(const Tensor& source,
   if (source.elements() == 0) return;
   const std::size_t row_bytes = source.bytes() / static_cast<std::size_t>(rows);
   if (row_bytes > Uploader::kSlotBytes) {
-    throw Error(ErrorCode::Unsupported, "cuda: a weight's row of " + std::to_string(row_bytes) + " bytes exceeds " +
+    throw Error(ErrorCode::Unsupported, "cuda: a weight's row of " + std::to_string(row_bytes) +
+                                            " bytes exceeds " +
                                             std::to_string(Uploader::kSlotBytes));
   }
   const auto step = static_cast<std::int64_t>(Uploader::kSlotBytes / row_bytes);
@@ -315,10 +337,12 @@ Weight CudaBackend::do_load_matrix(Arena& slab, std::span<const Tensor> parts, M
         uploader_->copy(matrix.rows(begin, begin + part.dim(0)).data, part.data, part.bytes());
       } else {
         upload_rows(part, [&](const Tensor& piece, std::int64_t first) {
-          const kernels::RowPlacement placement = interleave ? kernels::RowPlacement{first, index, part.dim(0)}
-                                                             : kernels::RowPlacement{begin + first, -1, 0};
+          const kernels::RowPlacement placement =
+              interleave ? kernels::RowPlacement{first, index, part.dim(0)}
+                         : kernels::RowPlacement{begin + first, -1, 0};
           if (fp8) {
-            kernels::quantize_rows({matrix.data, scales.as<float>(), out, in}, piece, placement, stream_);
+            kernels::quantize_rows({matrix.data, scales.as<float>(), out, in}, piece, placement,
+                                   stream_);
           } else {
             kernels::place_rows(matrix, piece, placement, stream_);
           }
@@ -339,7 +363,11 @@ Weight CudaBackend::do_load_kernel(Arena& slab, const Tensor& kernel) {
       kernels::place_kernel(target.rows(first, first + piece.dim(0)), piece, stream_);
     });
   }
-  return {.data = target.data, .out = kernel.dim(0), .in = kernel.dim(1), .kernel = side, .dtype = target.dtype};
+  return {.data = target.data,
+          .out = kernel.dim(0),
+          .in = kernel.dim(1),
+          .kernel = side,
+          .dtype = target.dtype};
 }
 
 Tensor CudaBackend::do_load_vector(Arena& slab, std::span<const Tensor> parts) {
@@ -350,7 +378,8 @@ Tensor CudaBackend::do_load_vector(Arena& slab, std::span<const Tensor> parts) {
   std::int64_t begin = 0;
   for (const Tensor& part : parts) {
     upload_rows(part.reshaped({part.elements()}), [&](const Tensor& piece, std::int64_t first) {
-      kernels::convert(vector.slice(begin + first, begin + first + piece.elements()), piece, stream_);
+      kernels::convert(vector.slice(begin + first, begin + first + piece.elements()), piece,
+                       stream_);
     });
     begin += part.elements();
   }

@@ -26,10 +26,12 @@ class CudaBackend final : public Backend {
   DType activation_dtype() const override { return options_.activations; }
   std::size_t available_memory() const override;
   void synchronize() override;
-  std::size_t scratch_bytes(ScratchOp op, const Tensor& out, const Tensor& x, const Weight& weight) const override;
+  std::size_t scratch_bytes(ScratchOp op, const Tensor& out, const Tensor& x,
+                            const Weight& weight) const override;
   void reserve_scratch(std::size_t bytes) override;
   void set_encoding(Encoding encoding) override;
-  // A product of 8192 x 8192 matrices, and copies between buffers of 128 MiB (bytes read and written).
+  // A product of 8192 x 8192 matrices, and copies between buffers of 128 MiB (bytes read and
+  // written).
   Rates measure_rates() override;
   std::unique_ptr<Recording> record(std::function<void()> enqueue) override;
 
@@ -42,41 +44,49 @@ class CudaBackend final : public Backend {
   Weight do_load_matrix(Arena& slab, std::span<const Tensor> parts, MatrixRole role) override;
   Weight do_load_kernel(Arena& slab, const Tensor& kernel) override;
   Tensor do_load_vector(Arena& slab, std::span<const Tensor> parts) override;
-  void do_linear(const Tensor& out, const Tensor& x, const Weight& weight, const LinearArgs& args) override;
+  void do_linear(const Tensor& out, const Tensor& x, const Weight& weight,
+                 const LinearArgs& args) override;
   void do_swiglu(const Tensor& out, const Tensor& x, const Weight& gate_up) override;
-  void do_rms_norm(const Tensor& out, const Tensor& x, const Tensor& weight, const NormArgs& args) override;
+  void do_rms_norm(const Tensor& out, const Tensor& x, const Tensor& weight,
+                   const NormArgs& args) override;
   void do_layer_norm(const Tensor& out, const Tensor& x, const NormArgs& args) override;
   void do_add_gated_rms_norm(const Tensor& x, const Tensor& y, const Tensor& weight,
                              const GatedNormArgs& args) override;
-  void do_qk_norm_rope(const Tensor& qkv, const Tensor& q_norm, const Tensor& k_norm, const RopeArgs& args) override;
+  void do_qk_norm_rope(const Tensor& qkv, const Tensor& q_norm, const Tensor& k_norm,
+                       const RopeArgs& args) override;
   void do_attention(const Tensor& out, const Tensor& qkv, const AttentionArgs& args) override;
   void do_silu(const Tensor& x) override;
   void do_add_scaled(const Tensor& x, const Tensor& y, float factor) override;
   void do_cast(const Tensor& out, const Tensor& x) override;
   void do_fill_rows(const Tensor& out, const Tensor& row) override;
-  void do_conv2d(const Tensor& out, const Tensor& x, const Weight& weight, const ConvArgs& args) override;
+  void do_conv2d(const Tensor& out, const Tensor& x, const Weight& weight,
+                 const ConvArgs& args) override;
   void do_group_norm(const Tensor& out, const Tensor& x, const Tensor& weight, const Tensor& bias,
                      const GroupNormArgs& args) override;
 
   // The stream, with this device made the calling thread's.
   cudaStream_t queue() const;
-  // The same at the start of whatever is enqueued: what is held back comes first, and what rms_norm left in
-  // scratch is not used again.
+  // The same at the start of whatever is enqueued: what is held back comes first, and what rms_norm
+  // left in scratch is not used again.
   cudaStream_t start();
   // Enqueues the add_gated_rms_norm that is held back, if any.
   void flush();
   // At least `bytes` of scratch, grown outside recordings where reserve_scratch() asked for less.
   std::byte* scratch(std::size_t bytes);
-  // Host numbers in pieces of whole rows; `place` enqueues what becomes of rows [first, first + rows(piece)).
-  void upload_rows(const Tensor& source, const std::function<void(const Tensor& piece, std::int64_t first)>& place);
+  // Host numbers in pieces of whole rows; `place` enqueues what becomes of rows [first, first +
+  // rows(piece)).
+  void upload_rows(const Tensor& source,
+                   const std::function<void(const Tensor& piece, std::int64_t first)>& place);
   // x in the weights' type: itself, or converted into scratch at `target`.
   Tensor as_operand(const Tensor& x, std::byte* target);
   // Whether a matrix [out, in] of this size is to be stored as e4m3.
   bool takes_fp8(std::int64_t out, std::int64_t in) const;
-  // out = product with an e4m3 matrix, or swiglu of it. `quantized` is what lies in scratch as e4m3.
-  void multiply_fp8(const Tensor& out, const Tensor& x, const Weight& weight, const kernels::GemmArgs& args,
-                    const Tensor& quantized);
-  // Where rms_norm may leave x as e4m3 for the product that follows; empty where no product takes it.
+  // out = product with an e4m3 matrix, or swiglu of it. `quantized` is what lies in scratch as
+  // e4m3.
+  void multiply_fp8(const Tensor& out, const Tensor& x, const Weight& weight,
+                    const kernels::GemmArgs& args, const Tensor& quantized);
+  // Where rms_norm may leave x as e4m3 for the product that follows; empty where no product takes
+  // it.
   kernels::Fp8Matrix copy_for(const Tensor& x);
   void multiply(const Tensor& out, const Tensor& x, const Weight& weight, bool accumulate);
   // out = bias rows, or out += bias rows; returns whether a product is now to be added to out.
@@ -85,8 +95,10 @@ class CudaBackend final : public Backend {
   bool fused_linear(const Tensor& out, const Tensor& x) const;
   void attention_in_chunks(const Tensor& out, const Tensor& qkv, const AttentionArgs& args);
   bool direct_conv(const Tensor& out, const Tensor& x) const;
-  void conv_upsampling(const Tensor& out, const Tensor& x, const Weight& weight, const ConvArgs& args);
-  void conv_by_patches(const Tensor& out, const Tensor& x, const Weight& weight, const ConvArgs& args);
+  void conv_upsampling(const Tensor& out, const Tensor& x, const Weight& weight,
+                       const ConvArgs& args);
+  void conv_by_patches(const Tensor& out, const Tensor& x, const Weight& weight,
+                       const ConvArgs& args);
 
   friend class GraphRecording;
 
@@ -102,7 +114,8 @@ class CudaBackend final : public Backend {
   std::unique_ptr<Matmul> matmul_;
   std::unique_ptr<Uploader> uploader_;
   unsigned* counters_ = nullptr;  // of attention's parts; zero between launches
-  // An add_gated_rms_norm not yet enqueued: with an rms_norm of the same x right after it, it is one pass.
+  // An add_gated_rms_norm not yet enqueued: with an rms_norm of the same x right after it, it is
+  // one pass.
   struct HeldBack {
     Tensor x;
     Tensor y;

@@ -26,11 +26,14 @@ constexpr int kRepeats = 4;
 // The name of our own kernel in the cache file; cuBLASLt's algorithms are 128 hexadecimal digits.
 constexpr const char* kOwn = "sm90";
 
-cudaDataType_t type_of(DType dtype) { return dtype == DType::F32 ? CUDA_R_32F : CUDA_R_16BF; }
+cudaDataType_t type_of(DType dtype) {
+  return dtype == DType::F32 ? CUDA_R_32F : CUDA_R_16BF;
+}
 
 std::string text_of(const MatmulShape& s) {
   std::string text = std::string(name_of(s.in)) + "-" + std::string(name_of(s.out));
-  for (const std::int64_t n : {s.rows, s.columns, s.depth, s.x_stride, s.w_stride, s.out_stride, s.alignment}) {
+  for (const std::int64_t n :
+       {s.rows, s.columns, s.depth, s.x_stride, s.w_stride, s.out_stride, s.alignment}) {
     text += "-";
     text += std::to_string(n);
   }
@@ -94,13 +97,16 @@ struct Matmul::Plan {
   explicit Plan(const MatmulShape& s) : shape(s) {
     check_cuda(cublasLtMatmulDescCreate(&description, CUBLAS_COMPUTE_32F, CUDA_R_32F));
     const cublasOperation_t transpose = s.w_by_depth ? CUBLAS_OP_N : CUBLAS_OP_T;
-    check_cuda(cublasLtMatmulDescSetAttribute(description, CUBLASLT_MATMUL_DESC_TRANSA, &transpose, sizeof(transpose)));
-    const auto make = [](cublasLtMatrixLayout_t& layout, DType dtype, std::int64_t rows, std::int64_t columns,
-                         std::int64_t stride) {
-      check_cuda(cublasLtMatrixLayoutCreate(&layout, type_of(dtype), static_cast<std::uint64_t>(rows),
+    check_cuda(cublasLtMatmulDescSetAttribute(description, CUBLASLT_MATMUL_DESC_TRANSA, &transpose,
+                                              sizeof(transpose)));
+    const auto make = [](cublasLtMatrixLayout_t& layout, DType dtype, std::int64_t rows,
+                         std::int64_t columns, std::int64_t stride) {
+      check_cuda(cublasLtMatrixLayoutCreate(&layout, type_of(dtype),
+                                            static_cast<std::uint64_t>(rows),
                                             static_cast<std::uint64_t>(columns), stride));
     };
-    make(w, s.in, s.w_by_depth ? s.columns : s.depth, s.w_by_depth ? s.depth : s.columns, s.w_stride);
+    make(w, s.in, s.w_by_depth ? s.columns : s.depth, s.w_by_depth ? s.depth : s.columns,
+         s.w_stride);
     make(x, s.in, s.depth, s.rows, s.x_stride);
     make(out, s.out, s.columns, s.rows, s.out_stride);
   }
@@ -116,8 +122,9 @@ struct Matmul::Plan {
   // gemm_sm90() takes whole bf16 matrices with rows of whole 16 bytes.
   bool own_fits() const {
     const MatmulShape& s = shape;
-    return s.in == DType::BF16 && s.out == DType::BF16 && !s.w_by_depth && !s.accumulate && s.depth % 8 == 0 &&
-           s.columns % 8 == 0 && s.alignment % 16 == 0 && s.x_stride == s.depth && s.w_stride == s.depth && s.out_stride == s.columns;
+    return s.in == DType::BF16 && s.out == DType::BF16 && !s.w_by_depth && !s.accumulate &&
+           s.depth % 8 == 0 && s.columns % 8 == 0 && s.alignment % 16 == 0 &&
+           s.x_stride == s.depth && s.w_stride == s.depth && s.out_stride == s.columns;
   }
 };
 
@@ -134,7 +141,8 @@ Matmul::~Matmul() {
   static_cast<void>(cublasLtDestroy(handle_));
 }
 
-void Matmul::run(const MatmulShape& shape, const void* x, const void* w, void* out, float alpha, cudaStream_t stream) {
+void Matmul::run(const MatmulShape& shape, const void* x, const void* w, void* out, float alpha,
+                 cudaStream_t stream) {
   if (shape.rows == 0 || shape.columns == 0) return;
   enqueue(plan_of(shape), x, w, out, alpha, stream);
 }
@@ -143,13 +151,15 @@ void Matmul::enqueue(const Plan& plan, const void* x, const void* w, void* out, 
                      cudaStream_t stream) const {
   const MatmulShape& s = plan.shape;
   if (plan.own && alpha == 1.0F) {
-    kernels::gemm_sm90({out, s.out, {s.rows, s.columns}}, {const_cast<void*>(x), s.in, {s.rows, s.depth}},
-              {const_cast<void*>(w), s.in, {s.columns, s.depth}}, {}, stream);
+    kernels::gemm_sm90({out, s.out, {s.rows, s.columns}},
+                       {const_cast<void*>(x), s.in, {s.rows, s.depth}},
+                       {const_cast<void*>(w), s.in, {s.columns, s.depth}}, {}, stream);
     return;
   }
   const float beta = s.accumulate ? 1.0F : 0.0F;
-  check_cuda(cublasLtMatmul(handle_, plan.description, &alpha, w, plan.w, x, plan.x, &beta, out, plan.out, out,
-                            plan.out, &plan.algorithm, workspace_, kWorkspaceBytes, stream));
+  check_cuda(cublasLtMatmul(handle_, plan.description, &alpha, w, plan.w, x, plan.x, &beta, out,
+                            plan.out, out, plan.out, &plan.algorithm, workspace_, kWorkspaceBytes,
+                            stream));
 }
 
 Matmul::Plan& Matmul::plan_of(const MatmulShape& shape) {
@@ -168,79 +178,94 @@ Matmul::Plan& Matmul::plan_of(const MatmulShape& shape) {
 
 void Matmul::choose(Plan& plan) {
   const std::string text = text_of(plan.shape);
-  std::array<cublasLtMatmulHeuristicResult_t, kCandidates> candidates{};
-  int count = 0;
+  if (take_known(plan, text)) return;
+  const std::vector<cublasLtMatmulAlgo_t> candidates = candidates_of(plan);
+  if (candidates.empty()) {
+    throw Error(ErrorCode::Unsupported, "cuda: cuBLASLt has no algorithm for the product " + text);
+  }
+  plan.algorithm = candidates[0];
+  if (!options_.tune || plan.own || !measure(plan, candidates)) return;
+  choices_[text] = plan.own ? kOwn : to_hex(plan.algorithm);
+  write_cache();
+}
+
+// An algorithm out of the file is checked before it is used: the file is nobody's promise. Our own
+// kernel still needs one of cuBLASLt's beside it.
+bool Matmul::take_known(Plan& plan, const std::string& text) {
+  const auto known = choices_.find(text);
+  if (known == choices_.end()) return false;
+  plan.own = known->second == kOwn && options_.hopper && plan.own_fits();
+  cublasLtMatmulHeuristicResult_t result{};
+  return from_hex(known->second, plan.algorithm) &&
+         cublasLtMatmulAlgoCheck(handle_, plan.description, plan.w, plan.x, plan.out, plan.out,
+                                 &plan.algorithm, &result) == CUBLAS_STATUS_SUCCESS &&
+         result.workspaceSize <= kWorkspaceBytes;
+}
+
+std::vector<cublasLtMatmulAlgo_t> Matmul::candidates_of(const Plan& plan) const {
   cublasLtMatmulPreference_t preference = nullptr;
   check_cuda(cublasLtMatmulPreferenceCreate(&preference));
-  const std::unique_ptr<std::remove_pointer_t<cublasLtMatmulPreference_t>, decltype(&cublasLtMatmulPreferenceDestroy)>
+  const std::unique_ptr<std::remove_pointer_t<cublasLtMatmulPreference_t>,
+                        decltype(&cublasLtMatmulPreferenceDestroy)>
       owner(preference, &cublasLtMatmulPreferenceDestroy);
-  check_cuda(cublasLtMatmulPreferenceSetAttribute(preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES,
-                                                  &kWorkspaceBytes, sizeof(kWorkspaceBytes)));
+  const auto prefer = [&](cublasLtMatmulPreferenceAttributes_t attribute, const auto& value) {
+    check_cuda(cublasLtMatmulPreferenceSetAttribute(preference, attribute, &value, sizeof(value)));
+  };
   const auto alignment_of = [&](std::int64_t stride, DType dtype) {
     const std::uint64_t bytes = static_cast<std::uint64_t>(stride) * size_of(dtype) |
                                 static_cast<std::uint64_t>(plan.shape.alignment);
-    return static_cast<std::uint32_t>(std::min<std::uint64_t>(16, std::uint64_t{1} << std::countr_zero(bytes)));
+    return static_cast<std::uint32_t>(
+        std::min<std::uint64_t>(16, std::uint64_t{1} << std::countr_zero(bytes)));
   };
-  const std::array<std::uint32_t, 3> alignments = {alignment_of(plan.shape.w_stride, plan.shape.in),
-                                                   alignment_of(plan.shape.x_stride, plan.shape.in),
-                                                   alignment_of(plan.shape.out_stride, plan.shape.out)};
-  const std::array<cublasLtMatmulPreferenceAttributes_t, 4> attributes = {
-      CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
-      CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES};
-  for (std::size_t i = 0; i < attributes.size(); ++i) {
-    check_cuda(cublasLtMatmulPreferenceSetAttribute(preference, attributes[i], &alignments[std::min<std::size_t>(i, 2)],
-                                                    sizeof(std::uint32_t)));
-  }
-  const auto known = choices_.find(text);
-  if (known != choices_.end()) {
-    plan.own = known->second == kOwn && options_.hopper && plan.own_fits();
-    cublasLtMatmulHeuristicResult_t result{};
-    const bool usable = from_hex(known->second, plan.algorithm) &&
-                        cublasLtMatmulAlgoCheck(handle_, plan.description, plan.w, plan.x, plan.out, plan.out,
-                                                &plan.algorithm, &result) == CUBLAS_STATUS_SUCCESS &&
-                        result.workspaceSize <= kWorkspaceBytes;
-    if (usable) return;
-  }
-  check_cuda(cublasLtMatmulAlgoGetHeuristic(handle_, plan.description, plan.w, plan.x, plan.out, plan.out, preference,
-                                            kCandidates, candidates.data(), &count));
-  if (count == 0) {
-    throw Error(ErrorCode::Unsupported, "cuda: cuBLASLt has no algorithm for the product " + text);
-  }
-  plan.algorithm = candidates[0].algo;
-  if (plan.own || !options_.tune) return;
+  const MatmulShape& s = plan.shape;
+  prefer(CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, kWorkspaceBytes);
+  prefer(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, alignment_of(s.w_stride, s.in));
+  prefer(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, alignment_of(s.x_stride, s.in));
+  prefer(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, alignment_of(s.out_stride, s.out));
+  prefer(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, alignment_of(s.out_stride, s.out));
+  std::array<cublasLtMatmulHeuristicResult_t, kCandidates> results{};
+  int count = 0;
+  check_cuda(cublasLtMatmulAlgoGetHeuristic(handle_, plan.description, plan.w, plan.x, plan.out,
+                                            plan.out, preference, kCandidates, results.data(),
+                                            &count));
+  std::vector<cublasLtMatmulAlgo_t> candidates;
+  for (int i = 0; i < count; ++i) candidates.push_back(results[static_cast<std::size_t>(i)].algo);
+  return candidates;
+}
+
+// Sets the plan to the fastest on random numbers; false, leaving it as it is, without the memory.
+bool Matmul::measure(Plan& plan, std::span<const cublasLtMatmulAlgo_t> candidates) {
   const MatmulShape& s = plan.shape;
   const std::int64_t w_rows = s.w_by_depth ? s.depth : s.columns;
-  const Tensor x{nullptr, s.in, {s.rows * s.x_stride}};
-  const Tensor w{nullptr, s.in, {w_rows * s.w_stride}};
-  const Tensor out{nullptr, s.out, {s.rows * s.out_stride}};
+  Tensor x{nullptr, s.in, {s.rows * s.x_stride}};
+  Tensor w{nullptr, s.in, {w_rows * s.w_stride}};
+  Tensor out{nullptr, s.out, {s.rows * s.out_stride}};
   const Scratch x_memory(x.bytes());
   const Scratch w_memory(w.bytes());
   const Scratch out_memory(out.bytes());
   if (x_memory.failed() || w_memory.failed() || out_memory.failed()) {
-    static_cast<void>(cudaGetLastError());  // too little memory to measure: cuBLASLt's own choice stays
-    return;
+    static_cast<void>(cudaGetLastError());  // no fault of the device
+    return false;
   }
-  kernels::fill_noise({x_memory.data(), s.in, x.shape}, tuning_stream_);
-  kernels::fill_noise({w_memory.data(), s.in, w.shape}, tuning_stream_);
-  kernels::fill_noise({out_memory.data(), s.out, out.shape}, tuning_stream_);
-  float best = time(plan, x_memory.data(), w_memory.data(), out_memory.data());
+  x.data = x_memory.data();
+  w.data = w_memory.data();
+  out.data = out_memory.data();
+  for (const Tensor& tensor : {x, w, out}) kernels::fill_noise(tensor, tuning_stream_);
   cublasLtMatmulAlgo_t fastest = plan.algorithm;
-  for (int i = 1; i < count; ++i) {
-    plan.algorithm = candidates[static_cast<std::size_t>(i)].algo;
-    const float seconds = time(plan, x_memory.data(), w_memory.data(), out_memory.data());
-    if (seconds < best) {
-      best = seconds;
-      fastest = plan.algorithm;
-    }
+  float best = time(plan, x.data, w.data, out.data);
+  for (const cublasLtMatmulAlgo_t& candidate : candidates.subspan(1)) {
+    plan.algorithm = candidate;
+    const float elapsed = time(plan, x.data, w.data, out.data);
+    if (elapsed >= best) continue;
+    best = elapsed;
+    fastest = candidate;
   }
   plan.algorithm = fastest;
-  if (options_.hopper && plan.own_fits()) {
-    plan.own = true;
-    // A margin, for the two were not measured at the same moment.
-    plan.own = time(plan, x_memory.data(), w_memory.data(), out_memory.data()) < 0.97F * best;
-  }
-  choices_[text] = plan.own ? kOwn : to_hex(fastest);
-  write_cache();
+  if (!options_.hopper || !plan.own_fits()) return true;
+  plan.own = true;
+  // A margin, for the two were not measured at the same moment.
+  plan.own = time(plan, x.data, w.data, out.data) < 0.97F * best;
+  return true;
 }
 
 // The least of some runs, in milliseconds.

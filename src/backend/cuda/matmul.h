@@ -1,5 +1,5 @@
-// Matrix products through cuBLASLt, and through our own Hopper kernel where it is faster. For each shape the
-// candidates are timed once; the choice is kept on disk for the card.
+// Matrix products through cuBLASLt, and through our own Hopper kernel where it is faster. For each
+// shape the candidates are timed once; the choice is kept on disk for the card.
 #pragma once
 
 #include <cublasLt.h>
@@ -7,14 +7,17 @@
 
 #include <filesystem>
 #include <map>
+#include <span>
 #include <string>
+#include <vector>
 
 #include "base/dtype.h"
 
 namespace zimage::cuda {
 
-// out [rows, columns] (+)= alpha x [rows, depth] W^T with W [columns, depth], or x W with W [depth, columns].
-// Strides are numbers between rows. Sums in f32; f32 operands are multiplied in full precision.
+// out [rows, columns] (+)= alpha x [rows, depth] W^T with W [columns, depth], or x W with W [depth,
+// columns]. Strides are numbers between rows. Sums in f32; f32 operands are multiplied in full
+// precision.
 struct MatmulShape {
   std::int64_t rows = 0;
   std::int64_t columns = 0;
@@ -22,8 +25,8 @@ struct MatmulShape {
   std::int64_t x_stride = 0;
   std::int64_t w_stride = 0;
   std::int64_t out_stride = 0;
-  DType in = DType::BF16;   // of x and W
-  DType out = DType::BF16;  // f32 where `in` is f32
+  DType in = DType::BF16;       // of x and W
+  DType out = DType::BF16;      // f32 where `in` is f32
   std::int64_t alignment = 16;  // bytes the three addresses are multiples of
   bool w_by_depth = false;      // W is [depth, columns]
   bool accumulate = false;
@@ -42,16 +45,21 @@ class Matmul {
   Matmul(const Matmul&) = delete;
   Matmul& operator=(const Matmul&) = delete;
 
-  // Enqueues on `stream`. The first call with a shape may time candidates on a stream of its own, also while
-  // `stream` records.
-  void run(const MatmulShape& shape, const void* x, const void* w, void* out, float alpha, cudaStream_t stream);
+  // Enqueues on `stream`. The first call with a shape may time candidates on a stream of its own,
+  // also while `stream` records.
+  void run(const MatmulShape& shape, const void* x, const void* w, void* out, float alpha,
+           cudaStream_t stream);
 
  private:
   struct Plan;
   Plan& plan_of(const MatmulShape& shape);
   void choose(Plan& plan);
+  bool take_known(Plan& plan, const std::string& text);
+  std::vector<cublasLtMatmulAlgo_t> candidates_of(const Plan& plan) const;
+  bool measure(Plan& plan, std::span<const cublasLtMatmulAlgo_t> candidates);
   float time(const Plan& plan, const void* x, const void* w, void* out);
-  void enqueue(const Plan& plan, const void* x, const void* w, void* out, float alpha, cudaStream_t stream) const;
+  void enqueue(const Plan& plan, const void* x, const void* w, void* out, float alpha,
+               cudaStream_t stream) const;
   void read_cache();
   void write_cache() const;
 
@@ -59,7 +67,7 @@ class Matmul {
   cublasLtHandle_t handle_ = nullptr;
   void* workspace_ = nullptr;
   cudaStream_t tuning_stream_ = nullptr;
-  std::map<std::string, Plan> plans_;          // by the shape's text
+  std::map<std::string, Plan> plans_;           // by the shape's text
   std::map<std::string, std::string> choices_;  // the cache file: shape to algorithm
 };
 

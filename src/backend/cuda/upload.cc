@@ -34,7 +34,8 @@ void Uploader::copy(void* target, const void* source, std::size_t bytes) {
     const std::size_t part = std::min(kSlotBytes, bytes - at);
     Slot& slot = next_slot();
     std::memcpy(slot.host, static_cast<const std::byte*>(source) + at, part);
-    check_cuda(cudaMemcpyAsync(static_cast<std::byte*>(target) + at, slot.host, part, cudaMemcpyHostToDevice, stream_));
+    check_cuda(cudaMemcpyAsync(static_cast<std::byte*>(target) + at, slot.host, part,
+                               cudaMemcpyHostToDevice, stream_));
     check_cuda(cudaEventRecord(slot.done, stream_));
   }
 }
@@ -54,8 +55,8 @@ void Uploader::fetch(void* target, const void* source, std::size_t bytes) {
   for (std::size_t at = 0; at < bytes; at += kStep) {
     Slot& slot = next_slot();
     const std::size_t part = std::min(kStep, bytes - at);
-    check_cuda(cudaMemcpyAsync(slot.host, static_cast<const std::byte*>(source) + at, part, cudaMemcpyDeviceToHost,
-                               stream_));
+    check_cuda(cudaMemcpyAsync(slot.host, static_cast<const std::byte*>(source) + at, part,
+                               cudaMemcpyDeviceToHost, stream_));
     check_cuda(cudaEventRecord(slot.done, stream_));
     if (pending.slot != nullptr) finish(pending);
     pending = {&slot, at, part};

@@ -1,5 +1,5 @@
-// Between host memory and the device through two pinned blocks: while one is on its way, the other is filled
-// or emptied.
+// Between host memory and the device through two pinned blocks: while one is on its way, the other
+// is filled or emptied.
 #pragma once
 
 #include <cuda_runtime_api.h>
@@ -25,8 +25,8 @@ class Uploader {
   // Copies `bytes` bytes of device memory to `target` and waits until they are there.
   void fetch(void* target, const void* source, std::size_t bytes);
 
-  // Copies up to kSlotBytes to device memory of the uploader's own and calls `use` with its address; what
-  // `use` enqueues on the stream may read it.
+  // Copies up to kSlotBytes to device memory of the uploader's own and calls `use` with its
+  // address; what `use` enqueues on the stream may read it.
   void stage(const void* source, std::size_t bytes, const std::function<void(void*)>& use);
 
   // Gives the blocks back; the next call takes new ones. Waits for the stream.

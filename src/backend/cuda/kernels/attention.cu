@@ -1,5 +1,5 @@
-// Attention of bf16 heads of 128 with mma.sync, for causal masks and for devices without wgmma: a block
-// takes 64 queries of one head, four warps of 16, and walks over keys 64 at a time.
+// Attention of bf16 heads of 128 with mma.sync, for causal masks and for devices without wgmma: a
+// block takes 64 queries of one head, four warps of 16, and walks over keys 64 at a time.
 #include <cuda_bf16.h>
 
 #include <cmath>
@@ -32,12 +32,15 @@ __device__ std::uint32_t shared_address(const void* pointer) {
   return static_cast<std::uint32_t>(__cvta_generic_to_shared(pointer));
 }
 
-// Byte offset of 16-byte chunk `chunk` of row `row` in a tile of 256-byte rows; the exclusive or spreads
-// eight rows of one column over all banks.
-__device__ int swizzled(int row, int chunk) { return row * kHeadDim * 2 + ((chunk ^ (row & 7)) * 16); }
+// Byte offset of 16-byte chunk `chunk` of row `row` in a tile of 256-byte rows; the exclusive or
+// spreads eight rows of one column over all banks.
+__device__ int swizzled(int row, int chunk) {
+  return row * kHeadDim * 2 + ((chunk ^ (row & 7)) * 16);
+}
 
 // Rows [first, first + 64) of one head; zero beyond the last row.
-__device__ void fetch_tile(std::uint32_t tile, const __nv_bfloat16* head, std::int64_t first, const Arguments& args) {
+__device__ void fetch_tile(std::uint32_t tile, const __nv_bfloat16* head, std::int64_t first,
+                           const Arguments& args) {
 #pragma unroll
   for (int i = 0; i < kTileBytes / 16 / kThreads; ++i) {
     const int item = i * kThreads + static_cast<int>(threadIdx.x);
@@ -45,15 +48,19 @@ __device__ void fetch_tile(std::uint32_t tile, const __nv_bfloat16* head, std::i
     const int chunk = item % 16;
     const bool inside = first + row < args.rows;
     const __nv_bfloat16* source = head + (inside ? first + row : 0) * args.stride + chunk * 8;
-    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(tile + swizzled(row, chunk)), "l"(source),
-                 "r"(inside ? 16 : 0)
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(tile + swizzled(row, chunk)),
+                 "l"(source), "r"(inside ? 16 : 0)
                  : "memory");
   }
   asm volatile("cp.async.commit_group;" ::: "memory");
 }
 
-__device__ void wait_fetch() { asm volatile("cp.async.wait_group 0;" ::: "memory"); }
-__device__ void wait_all_but_one() { asm volatile("cp.async.wait_group 1;" ::: "memory"); }
+__device__ void wait_fetch() {
+  asm volatile("cp.async.wait_group 0;" ::: "memory");
+}
+__device__ void wait_all_but_one() {
+  asm volatile("cp.async.wait_group 1;" ::: "memory");
+}
 
 __device__ void load_blocks(std::uint32_t (&r)[4], std::uint32_t address) {
   asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
@@ -67,9 +74,11 @@ __device__ void load_blocks_transposed(std::uint32_t (&r)[4], std::uint32_t addr
                : "r"(address)
                : "memory");
 }
-__device__ void mma(float (&d)[4], const std::uint32_t (&a)[4], std::uint32_t b0, std::uint32_t b1) {
+__device__ void mma(float (&d)[4], const std::uint32_t (&a)[4], std::uint32_t b0,
+                    std::uint32_t b1) {
   asm volatile(
-      "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
+      "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, "
+      "{%8, %9}, "
       "{%0, %1, %2, %3};"
       : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
       : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
@@ -132,7 +141,8 @@ __global__ void __launch_bounds__(kThreads) attention_kernel(Arguments args) {
     for (int r = 0; r < 2; ++r) {
       float most = highest[r];
 #pragma unroll
-      for (int n = 0; n < kKeys / 8; ++n) most = fmaxf(most, fmaxf(scores[n][2 * r], scores[n][2 * r + 1]));
+      for (int n = 0; n < kKeys / 8; ++n)
+        most = fmaxf(most, fmaxf(scores[n][2 * r], scores[n][2 * r + 1]));
       most = fmaxf(most, __shfl_xor_sync(0xffffffffU, most, 1));
       most = fmaxf(most, __shfl_xor_sync(0xffffffffU, most, 2));
       // Every row sees its first key in the first tile, so `most` is finite from then on.
@@ -177,17 +187,20 @@ __global__ void __launch_bounds__(kThreads) attention_kernel(Arguments args) {
     sum += __shfl_xor_sync(0xffffffffU, sum, 1);
     sum += __shfl_xor_sync(0xffffffffU, sum, 2);
     if (query + r * 8 >= args.rows) continue;
-    __nv_bfloat16* target = args.out + ((query + r * 8) * args.heads + head) * kHeadDim + lane % 4 * 2;
+    __nv_bfloat16* target =
+        args.out + ((query + r * 8) * args.heads + head) * kHeadDim + lane % 4 * 2;
 #pragma unroll
     for (int n = 0; n < kHeadDim / 8; ++n) {
-      *reinterpret_cast<std::uint32_t*>(target + n * 8) = pack_bf16(sums[n][2 * r] / sum, sums[n][2 * r + 1] / sum);
+      *reinterpret_cast<std::uint32_t*>(target + n * 8) =
+          pack_bf16(sums[n][2 * r] / sum, sums[n][2 * r + 1] / sum);
     }
   }
 }
 
 }  // namespace
 
-void attention_128(const Tensor& out, const Tensor& qkv, const AttentionShape& shape, cudaStream_t stream) {
+void attention_128(const Tensor& out, const Tensor& qkv, const AttentionShape& shape,
+                   cudaStream_t stream) {
   if (qkv.dim(0) == 0) return;
   const Arguments args{static_cast<__nv_bfloat16*>(out.data),
                        static_cast<const __nv_bfloat16*>(qkv.data),
@@ -198,7 +211,8 @@ void attention_128(const Tensor& out, const Tensor& qkv, const AttentionShape& s
                        shape.scale * kLog2E};
   const dim3 grid(blocks_for(qkv.dim(0), kQueries), static_cast<unsigned>(shape.heads));
   const auto launch = [&](auto* kernel) {
-    check_cuda(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, 3 * kTileBytes));
+    check_cuda(
+        cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, 3 * kTileBytes));
     kernel<<<grid, kThreads, 3 * kTileBytes, stream>>>(args);
   };
   if (shape.causal) {

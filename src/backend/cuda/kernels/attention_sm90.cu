@@ -1,7 +1,8 @@
-// Attention of bf16 heads of 128 on Hopper, every row seeing all keys. A block takes 128 queries of a head at
-// a time: one warp feeds shared memory through the copy engine, two warpgroups hold 64 queries each and take
-// turns, so that the softmax of one runs beside the products of the other. Within a warpgroup the scores of the
-// next keys are multiplied while the softmax of the last is computed.
+// Attention of bf16 heads of 128 on Hopper, every row seeing all keys. A block takes 128 queries of
+// a head at a time: one warp feeds shared memory through the copy engine, two warpgroups hold 64
+// queries each and take turns, so that the softmax of one runs beside the products of the other.
+// Within a warpgroup the scores of the next keys are multiplied while the softmax of the last is
+// computed.
 #include <algorithm>
 #include <cmath>
 
@@ -15,7 +16,8 @@
 namespace zimage::cuda::kernels {
 namespace {
 
-using namespace hopper;  // NOLINT(google-build-using-namespace): the kernel is written in these words
+using namespace hopper;  // NOLINT(google-build-using-namespace): the kernel is written in these
+                         // words
 
 constexpr int kHeadDim = 128;
 constexpr int kQueries = 128;  // of a block
@@ -27,8 +29,9 @@ constexpr int kKeyBytes = kKeys * kHeadDim * 2;
 constexpr int kShared = 1024 + kQueryBytes + 2 * kStages * kKeyBytes + 256;
 constexpr float kLog2E = 1.4426950408889634F;
 
-// Items are tiles of queries, head by head. Each block takes an item at a time; those that would leave most blocks
-// idle at the end are cut into parts by keys, and the last block to finish a part adds them up.
+// Items are tiles of queries, head by head. Each block takes an item at a time; those that would
+// leave most blocks idle at the end are cut into parts by keys, and the last block to finish a part
+// adds them up.
 struct Arguments {
   __nv_bfloat16* out;
   float* partial;      // [parts of items, warpgroup, kPartial, 128]
@@ -38,8 +41,8 @@ struct Arguments {
   int rows;
   int heads;
   int kv_heads;
-  int tiles;  // of queries, for one head
-  int steps;  // of keys
+  int tiles;    // of queries, for one head
+  int steps;    // of keys
   float scale;  // of the scores, times log2 e
 };
 
@@ -106,11 +109,13 @@ __device__ __forceinline__ bool piece_at(const Arguments& args, int index, Piece
 }
 
 // Keys are taken from the last step to the first, so that the partial step comes first.
-__device__ void produce(const CUtensorMap& q_map, const CUtensorMap& kv_map, const Arguments& args, const Layout& at) {
+__device__ void produce(const CUtensorMap& q_map, const CUtensorMap& kv_map, const Arguments& args,
+                        const Layout& at) {
   Cursor cursor;
   std::uint32_t q_phase = 0;
   Piece piece{};
-  const auto fetch = [&](std::uint32_t tile, std::uint32_t full, std::uint32_t empty, int column, int step) {
+  const auto fetch = [&](std::uint32_t tile, std::uint32_t full, std::uint32_t empty, int column,
+                         int step) {
     wait(empty + 8 * cursor.stage, cursor.phase ^ 1);
     const std::uint32_t barrier = full + 8 * cursor.stage;
     arrive_expecting(barrier, kKeyBytes);
@@ -153,7 +158,8 @@ __device__ __forceinline__ void multiply_keys(Scores& scores, std::uint32_t q, s
   wgmma_commit();
 }
 
-__device__ __forceinline__ void multiply_values(Sums& sums, const Probabilities& p, std::uint32_t v, int accumulate) {
+__device__ __forceinline__ void multiply_values(Sums& sums, const Probabilities& p, std::uint32_t v,
+                                                int accumulate) {
   wgmma_fence();
   const std::uint64_t v_tile = describe(v, 1024, kKeyBytes / 2);
 #pragma unroll
@@ -168,14 +174,15 @@ struct Softmax {
   float highest[2] = {-INFINITY, -INFINITY};
   float total[2] = {0, 0};
 
-  // Turns scores to probabilities (not yet divided by the sum); shrink is what earlier sums are to be
-  // multiplied by.
+  // Turns scores to probabilities (not yet divided by the sum); shrink is what earlier sums are to
+  // be multiplied by.
   __device__ __forceinline__ void step(Scores& scores, float (&shrink)[2], float scale) {
 #pragma unroll
     for (int r = 0; r < 2; ++r) {
       float most = highest[r];
 #pragma unroll
-      for (int j = 0; j < kKeys / 8; ++j) most = fmaxf(most, fmaxf(scores[4 * j + 2 * r], scores[4 * j + 2 * r + 1]));
+      for (int j = 0; j < kKeys / 8; ++j)
+        most = fmaxf(most, fmaxf(scores[4 * j + 2 * r], scores[4 * j + 2 * r + 1]));
       most = fmaxf(most, __shfl_xor_sync(0xffffffffU, most, 1));
       most = fmaxf(most, __shfl_xor_sync(0xffffffffU, most, 2));
       shrink[r] = fast_exp2((highest[r] - most) * scale);
@@ -209,7 +216,8 @@ __device__ __forceinline__ void pack(Probabilities& p, const Scores& scores) {
 #pragma unroll
   for (int i = 0; i < kKeys / 16; ++i) {
 #pragma unroll
-    for (int e = 0; e < 4; ++e) p[i][e] = pack_bf16(scores[8 * i + 2 * e], scores[8 * i + 2 * e + 1]);
+    for (int e = 0; e < 4; ++e)
+      p[i][e] = pack_bf16(scores[8 * i + 2 * e], scores[8 * i + 2 * e + 1]);
   }
 }
 
@@ -232,7 +240,8 @@ __device__ __forceinline__ void hide_missing_keys(Scores& scores, int first, int
   }
 }
 
-__device__ void write_sums(const Sums& sums, const Softmax& softmax, const Arguments& args, int head, int first) {
+__device__ void write_sums(const Sums& sums, const Softmax& softmax, const Arguments& args,
+                           int head, int first) {
   const int thread = static_cast<int>(threadIdx.x) % 128;
 #pragma unroll
   for (int r = 0; r < 2; ++r) {
@@ -249,15 +258,19 @@ __device__ void write_sums(const Sums& sums, const Softmax& softmax, const Argum
   }
 }
 
-constexpr int kPartial = kHeadDim / 2 + 4;  // numbers a thread keeps of a part: sums, maxima, totals
+constexpr int kPartial =
+    kHeadDim / 2 + 4;  // numbers a thread keeps of a part: sums, maxima, totals
 
-// Keeps this part; in the warpgroup that finds all others kept, sums and softmax become those of the whole item,
-// added in the order of the parts whoever comes last.
-__device__ bool add_parts(Sums& sums, Softmax& softmax, const Arguments& args, const Piece& piece, int group) {
+// Keeps this part; in the warpgroup that finds all others kept, sums and softmax become those of
+// the whole item, added in the order of the parts whoever comes last.
+__device__ bool add_parts(Sums& sums, Softmax& softmax, const Arguments& args, const Piece& piece,
+                          int group) {
   const int thread = static_cast<int>(threadIdx.x) % 128;
   const int cut = piece.item - args.whole_items;
   const auto numbers = [&](int part) {
-    return args.partial + (static_cast<std::int64_t>(cut * args.parts + part) * 2 + group) * kPartial * 128 + thread;
+    return args.partial +
+           (static_cast<std::int64_t>(cut * args.parts + part) * 2 + group) * kPartial * 128 +
+           thread;
   };
   float* own = numbers(piece.part);
 #pragma unroll
@@ -281,7 +294,8 @@ __device__ bool add_parts(Sums& sums, Softmax& softmax, const Arguments& args, c
   float highest[2] = {-INFINITY, -INFINITY};
   for (int part = 0; part < args.parts; ++part) {
 #pragma unroll
-    for (int r = 0; r < 2; ++r) highest[r] = fmaxf(highest[r], __ldcg(numbers(part) + (kHeadDim / 2 + r) * 128));
+    for (int r = 0; r < 2; ++r)
+      highest[r] = fmaxf(highest[r], __ldcg(numbers(part) + (kHeadDim / 2 + r) * 128));
   }
   softmax.total[0] = softmax.total[1] = 0;
 #pragma unroll
@@ -292,10 +306,12 @@ __device__ bool add_parts(Sums& sums, Softmax& softmax, const Arguments& args, c
 #pragma unroll
     for (int r = 0; r < 2; ++r) {
       shrink[r] = fast_exp2((__ldcg(from + (kHeadDim / 2 + r) * 128) - highest[r]) * args.scale);
-      softmax.total[r] = fmaf(__ldcg(from + (kHeadDim / 2 + 2 + r) * 128), shrink[r], softmax.total[r]);
+      softmax.total[r] =
+          fmaf(__ldcg(from + (kHeadDim / 2 + 2 + r) * 128), shrink[r], softmax.total[r]);
     }
 #pragma unroll
-    for (int i = 0; i < kHeadDim / 2; ++i) sums[i] = fmaf(__ldcg(from + i * 128), shrink[i % 4 / 2], sums[i]);
+    for (int i = 0; i < kHeadDim / 2; ++i)
+      sums[i] = fmaf(__ldcg(from + i * 128), shrink[i % 4 / 2], sums[i]);
   }
   return true;
 }
@@ -325,7 +341,8 @@ __device__ void consume(const Arguments& args, const Layout& at) {
       wgmma_wait<0>();
       if (speaks) arrive(at.k_empty + 8 * keys.stage);
       keys.advance();
-      if (piece.end * kKeys > args.rows) hide_missing_keys(scores, (piece.end - 1) * kKeys, args.rows);
+      if (piece.end * kKeys > args.rows)
+        hide_missing_keys(scores, (piece.end - 1) * kKeys, args.rows);
       softmax.step(scores, shrink, args.scale);
       pack(p, scores);
     }
@@ -359,14 +376,16 @@ __device__ void consume(const Arguments& args, const Layout& at) {
     values.advance();
     softmax.add_up();
     if (piece.part < 0 || add_parts(sums, softmax, args, piece, group)) {
-      write_sums(sums, softmax, args, piece.item / args.tiles, piece.item % args.tiles * kQueries + group * 64);
+      write_sums(sums, softmax, args, piece.item / args.tiles,
+                 piece.item % args.tiles * kQueries + group * 64);
     }
   }
   if (group == 0) named_sync(own_turn, 256);  // takes the turn left over, so that the count is even
 }
 
 __global__ void __launch_bounds__(kThreads, 1)
-    attention_kernel(const __grid_constant__ CUtensorMap q_map, const __grid_constant__ CUtensorMap kv_map,
+    attention_kernel(const __grid_constant__ CUtensorMap q_map,
+                     const __grid_constant__ CUtensorMap kv_map,
                      const __grid_constant__ Arguments args) {
   extern __shared__ unsigned char shared[];
   const Layout at = layout_of(shared);
@@ -433,9 +452,10 @@ void attention_128_sm90(const Tensor& out, const Tensor& qkv, const AttentionSha
   if (static_cast<std::size_t>(rest) * 2 > kAttentionCounters) args.parts = 1;
   const CUtensorMap q_map = map_matrix(qkv.data, qkv.dim(0), qkv.dim(1), qkv.dim(1), kQueries);
   const CUtensorMap kv_map = map_matrix(qkv.data, qkv.dim(0), qkv.dim(1), qkv.dim(1), kKeys);
-  check_cuda(cudaFuncSetAttribute(attention_kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, kShared));
-  attention_kernel<<<static_cast<unsigned>(std::min(blocks, args.whole_items + rest * args.parts)), kThreads, kShared,
-                     stream>>>(q_map, kv_map, args);
+  check_cuda(
+      cudaFuncSetAttribute(attention_kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, kShared));
+  attention_kernel<<<static_cast<unsigned>(std::min(blocks, args.whole_items + rest * args.parts)),
+                     kThreads, kShared, stream>>>(q_map, kv_map, args);
   check_launch();
 }
 

@@ -12,7 +12,8 @@ constexpr int kThreads = 256;
 
 template <typename Out, typename In>
 __global__ void convert_kernel(Out* out, const In* x, std::int64_t n, bool vectors) {
-  const std::int64_t first = (static_cast<std::int64_t>(blockIdx.x) * kThreads + threadIdx.x) * kVector;
+  const std::int64_t first =
+      (static_cast<std::int64_t>(blockIdx.x) * kThreads + threadIdx.x) * kVector;
   if (first >= n) return;
   if (vectors && first + kVector <= n) {
     float values[kVector];
@@ -26,7 +27,8 @@ __global__ void convert_kernel(Out* out, const In* x, std::int64_t n, bool vecto
 // x = f(x) or x = f(x, y) with y of the same type.
 template <typename T, typename F>
 __global__ void map_kernel(T* x, const T* y, std::int64_t n, bool vectors, F f) {
-  const std::int64_t first = (static_cast<std::int64_t>(blockIdx.x) * kThreads + threadIdx.x) * kVector;
+  const std::int64_t first =
+      (static_cast<std::int64_t>(blockIdx.x) * kThreads + threadIdx.x) * kVector;
   if (first >= n) return;
   if (vectors && first + kVector <= n) {
     float a[kVector];
@@ -38,7 +40,8 @@ __global__ void map_kernel(T* x, const T* y, std::int64_t n, bool vectors, F f) 
     store(x + first, a);
     return;
   }
-  for (std::int64_t i = first; i < min(first + kVector, n); ++i) from_float(x[i], f(to_float(x[i]), to_float(y[i])));
+  for (std::int64_t i = first; i < min(first + kVector, n); ++i)
+    from_float(x[i], f(to_float(x[i]), to_float(y[i])));
 }
 
 struct Swish {
@@ -55,7 +58,8 @@ void map(const Tensor& x, const Tensor& y, F f, cudaStream_t stream) {
   with_activation(x.dtype, [&](auto* type) {
     using T = std::remove_pointer_t<decltype(type)>;
     map_kernel<<<blocks_for(x.elements(), kThreads * kVector), kThreads, 0, stream>>>(
-        static_cast<T*>(x.data), static_cast<const T*>(y.data), x.elements(), aligned(x) && aligned(y), f);
+        static_cast<T*>(x.data), static_cast<const T*>(y.data), x.elements(),
+        aligned(x) && aligned(y), f);
   });
   check_launch();
 }
@@ -73,8 +77,10 @@ __global__ void noise_kernel(T* out, std::int64_t n) {
 }
 
 template <typename T>
-__global__ void rows_kernel(T* out, const float* row, std::int64_t n, std::int64_t dim, RowMode mode, bool vectors) {
-  const std::int64_t first = (static_cast<std::int64_t>(blockIdx.x) * kThreads + threadIdx.x) * kVector;
+__global__ void rows_kernel(T* out, const float* row, std::int64_t n, std::int64_t dim,
+                            RowMode mode, bool vectors) {
+  const std::int64_t first =
+      (static_cast<std::int64_t>(blockIdx.x) * kThreads + threadIdx.x) * kVector;
   if (first >= n) return;
   if (vectors) {
     float values[kVector];
@@ -101,8 +107,10 @@ __global__ void silu_of_sums_kernel(T* out, const float* sums, std::int64_t n, S
 }
 
 template <typename Out, typename In>
-__global__ void silu_mul_kernel(Out* out, const In* gate_up, std::int64_t n, std::int64_t features, bool vectors) {
-  const std::int64_t first = (static_cast<std::int64_t>(blockIdx.x) * kThreads + threadIdx.x) * kVector;
+__global__ void silu_mul_kernel(Out* out, const In* gate_up, std::int64_t n, std::int64_t features,
+                                bool vectors) {
+  const std::int64_t first =
+      (static_cast<std::int64_t>(blockIdx.x) * kThreads + threadIdx.x) * kVector;
   if (first >= n) return;
   if (vectors) {
     float low[kVector];
@@ -134,13 +142,16 @@ void convert(const Tensor& out, const Tensor& x, cudaStream_t stream) {
       using Out = std::remove_pointer_t<decltype(out_type)>;
       using In = std::remove_pointer_t<decltype(in_type)>;
       convert_kernel<<<blocks_for(x.elements(), kThreads * kVector), kThreads, 0, stream>>>(
-          static_cast<Out*>(out.data), static_cast<const In*>(x.data), x.elements(), aligned(out) && aligned(x));
+          static_cast<Out*>(out.data), static_cast<const In*>(x.data), x.elements(),
+          aligned(out) && aligned(x));
     });
   });
   check_launch();
 }
 
-void silu(const Tensor& x, cudaStream_t stream) { map(x, x, Swish{}, stream); }
+void silu(const Tensor& x, cudaStream_t stream) {
+  map(x, x, Swish{}, stream);
+}
 
 void add_scaled(const Tensor& x, const Tensor& y, float factor, cudaStream_t stream) {
   map(x, y, AddScaled{factor}, stream);
@@ -150,8 +161,8 @@ void fill_noise(const Tensor& out, cudaStream_t stream) {
   if (out.elements() == 0) return;
   with_activation(out.dtype, [&](auto* type) {
     using T = std::remove_pointer_t<decltype(type)>;
-    noise_kernel<<<blocks_for(out.elements(), kThreads), kThreads, 0, stream>>>(static_cast<T*>(out.data),
-                                                                                out.elements());
+    noise_kernel<<<blocks_for(out.elements(), kThreads), kThreads, 0, stream>>>(
+        static_cast<T*>(out.data), out.elements());
   });
   check_launch();
 }
@@ -187,7 +198,8 @@ void silu_mul(const Tensor& out, const Tensor& gate_up, cudaStream_t stream) {
       using Out = std::remove_pointer_t<decltype(out_type)>;
       using In = std::remove_pointer_t<decltype(in_type)>;
       silu_mul_kernel<<<blocks_for(out.elements(), kThreads * kVector), kThreads, 0, stream>>>(
-          static_cast<Out*>(out.data), static_cast<const In*>(gate_up.data), out.elements(), features, vectors);
+          static_cast<Out*>(out.data), static_cast<const In*>(gate_up.data), out.elements(),
+          features, vectors);
     });
   });
   check_launch();

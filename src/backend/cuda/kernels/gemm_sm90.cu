@@ -1,7 +1,7 @@
-// Products on Hopper: out = x W^T for matrices of bf16 or e4m3 and, tap by tap, for convolutions of bf16. Persistent blocks in
-// clusters of two: one warp feeds shared memory through the copy engine, two warpgroups multiply with wgmma
-// and hand their tiles back through it. The two blocks of a cluster read one operand in common, half each,
-// and multicast it.
+// Products on Hopper: out = x W^T for matrices of bf16 or e4m3 and, tap by tap, for convolutions of
+// bf16. Persistent blocks in clusters of two: one warp feeds shared memory through the copy engine,
+// two warpgroups multiply with wgmma and hand their tiles back through it. The two blocks of a
+// cluster read one operand in common, half each, and multicast it.
 #include <algorithm>
 #include <array>
 
@@ -15,12 +15,13 @@
 namespace zimage::cuda::kernels {
 namespace {
 
-using namespace hopper;  // NOLINT(google-build-using-namespace): the kernel is written in these words
+using namespace hopper;  // NOLINT(google-build-using-namespace): the kernel is written in these
+                         // words
 
 constexpr int kRowBytes = 128;  // of a stage: one row of the swizzle
 constexpr int kThreads = 384;
-constexpr int kConsumers = 2;     // warpgroups that multiply
-constexpr int kBoxWidth = 16;     // pixels of a convolution's tile
+constexpr int kConsumers = 2;          // warpgroups that multiply
+constexpr int kBoxWidth = 16;          // pixels of a convolution's tile
 constexpr int kChunkBytes = 64 * 128;  // [64 rows, 64 columns] on the way out
 
 enum class Operand { Matrix, Map, Fp8 };
@@ -75,7 +76,8 @@ struct Item {
 constexpr int kGroup = 16;  // row pairs that walk over the columns together, for the L2's sake
 
 __device__ __forceinline__ int items_of(const Work& work) {
-  return work.row_tiles / 2 * work.column_tiles + work.row_tiles % 2 * ((work.column_tiles + 1) / 2);
+  return work.row_tiles / 2 * work.column_tiles +
+         work.row_tiles % 2 * ((work.column_tiles + 1) / 2);
 }
 
 __device__ __forceinline__ Item item_at(const Work& work, int index, int rank) {
@@ -89,14 +91,15 @@ __device__ __forceinline__ Item item_at(const Work& work, int index, int rank) {
 }
 
 template <Operand kOperand, int kRowBlocks, int kColumns>
-__device__ void produce(const CUtensorMap& x_map, const CUtensorMap& w_map, const Work& work, std::uint32_t tiles,
-                        std::uint32_t full, std::uint32_t empty) {
+__device__ void produce(const CUtensorMap& x_map, const CUtensorMap& w_map, const Work& work,
+                        std::uint32_t tiles, std::uint32_t full, std::uint32_t empty) {
   using T = Tile<kRowBlocks, kColumns>;
   constexpr int kStep = kDepth<kOperand>;
   const int rank = static_cast<int>(cluster_rank());
   int stage = 0;
   std::uint32_t phase = 0;
-  for (int index = static_cast<int>(blockIdx.x) / 2; index < items_of(work); index += static_cast<int>(gridDim.x) / 2) {
+  for (int index = static_cast<int>(blockIdx.x) / 2; index < items_of(work);
+       index += static_cast<int>(gridDim.x) / 2) {
     const Item item = item_at(work, index, rank);
     for (int step = 0; step < work.steps; ++step) {
       wait(empty + 8 * stage, phase ^ 1);
@@ -106,15 +109,17 @@ __device__ void produce(const CUtensorMap& x_map, const CUtensorMap& w_map, cons
       arrive_expecting(barrier, T::kBytes);
       if constexpr (kOperand == Operand::Map) {
         const int tap = step / work.steps_per_tap;
-        const int x = item.row_tile % work.tiles_across * kBoxWidth + tap % work.taps_across + work.tap_offset_x;
-        const int y =
-            item.row_tile / work.tiles_across * (T::kRows / kBoxWidth) + tap / work.taps_across + work.tap_offset_y;
+        const int x = item.row_tile % work.tiles_across * kBoxWidth + tap % work.taps_across +
+                      work.tap_offset_x;
+        const int y = item.row_tile / work.tiles_across * (T::kRows / kBoxWidth) +
+                      tap / work.taps_across + work.tap_offset_y;
         const int channel = step % work.steps_per_tap * kStep;
         // Where the blocks share x each still fetches its own: that is one row of tiles at most.
         load_3d(x_tile, x_map, channel, x, y, barrier);
       } else if (item.share_w) {
         load_2d(x_tile, x_map, step * kStep, item.row_tile * T::kRows, barrier);
-        load_2d(x_tile + T::kBytesX / 2, x_map, step * kStep, item.row_tile * T::kRows + T::kRows / 2, barrier);
+        load_2d(x_tile + T::kBytesX / 2, x_map, step * kStep,
+                item.row_tile * T::kRows + T::kRows / 2, barrier);
       } else {
         load_2d_multicast(x_tile + rank * T::kBytesX / 2, x_map, step * kStep,
                           item.row_tile * T::kRows + rank * T::kRows / 2, barrier, 3);
@@ -124,7 +129,8 @@ __device__ void produce(const CUtensorMap& x_map, const CUtensorMap& w_map, cons
                           item.column_tile * kColumns + rank * kColumns / 2, barrier, 3);
       } else {
         load_2d(w_tile, w_map, step * kStep, item.column_tile * kColumns, barrier);
-        load_2d(w_tile + T::kBytesW / 2, w_map, step * kStep, item.column_tile * kColumns + kColumns / 2, barrier);
+        load_2d(w_tile + T::kBytesW / 2, w_map, step * kStep,
+                item.column_tile * kColumns + kColumns / 2, barrier);
       }
       if (++stage == T::kStages) {
         stage = 0;
@@ -141,13 +147,15 @@ struct Target {
   int y;
 };
 
-// Hands one chunk of [64, 64] bf16 to the copy engine. values[j] holds 16 columns as store_blocks takes them.
+// Hands one chunk of [64, 64] bf16 to the copy engine. values[j] holds 16 columns as store_blocks
+// takes them.
 template <Operand kOperand>
 __device__ void send_chunk(const CUtensorMap& out_map, std::uint32_t chunk, int named,
                            const std::uint32_t (&values)[4][4], const Target& target) {
   const int thread = static_cast<int>(threadIdx.x) % 128;
   const int lane = thread % 32;
-  if (thread == 0) wait_stores_read<1>();  // the other chunk may still be on its way, this one is free
+  if (thread == 0)
+    wait_stores_read<1>();  // the other chunk may still be on its way, this one is free
   named_sync(named, 128);
   const int row = thread / 32 * 16 + lane % 16;
 #pragma unroll
@@ -168,7 +176,8 @@ __device__ void send_chunk(const CUtensorMap& out_map, std::uint32_t chunk, int 
 
 // Where row r of the tile lies in out, and whether it does.
 template <Operand kOperand, int kRows>
-__device__ __forceinline__ __nv_bfloat16* row_of(const Work& work, const Item& item, int r, bool& inside) {
+__device__ __forceinline__ __nv_bfloat16* row_of(const Work& work, const Item& item, int r,
+                                                 bool& inside) {
   if constexpr (kOperand == Operand::Map) {
     const int x = item.row_tile % work.tiles_across * kBoxWidth + r % kBoxWidth;
     const int y = item.row_tile / work.tiles_across * (kRows / kBoxWidth) + r / kBoxWidth;
@@ -181,26 +190,32 @@ __device__ __forceinline__ __nv_bfloat16* row_of(const Work& work, const Item& i
   }
 }
 
-// Adds the bias, applies SiLU and adds what out holds: d covers 64 rows of the tile from first_row on and all its
-// columns.
+// Adds the bias, applies SiLU and adds what out holds: d covers 64 rows of the tile from first_row
+// on and all its columns.
 template <Operand kOperand, int kRows, int kColumns>
-__device__ void finish_sums(float (&d)[kColumns / 2], const Work& work, const Item& item, int first_row) {
+__device__ void finish_sums(float (&d)[kColumns / 2], const Work& work, const Item& item,
+                            int first_row) {
   const int thread = static_cast<int>(threadIdx.x) % 128;
   const int first_column = item.column_tile * kColumns + thread % 4 * 2;
+  constexpr int kBlocks = kColumns / 8;
+  constexpr int kAtOnce = kBlocks < 8 ? kBlocks : 8;  // loads in flight
   if (work.bias != nullptr) {
 #pragma unroll
-    for (int j = 0; j < kColumns / 8; ++j) {
-      const int column = first_column + j * 8;
-      float2 bias = make_float2(0, 0);
-      if (column + 1 < work.columns) {
-        bias = *reinterpret_cast<const float2*>(work.bias + column);
-      } else if (column < work.columns) {
-        bias.x = work.bias[column];
+    for (int first = 0; first < kBlocks; first += kAtOnce) {
+      float bias[kAtOnce][2];
+      // Columns beyond the last take its bias, so that no load waits for a branch; they are not
+      // stored.
+#pragma unroll
+      for (int j = 0; j < kAtOnce; ++j) {
+        const int column = first_column + (first + j) * 8;
+        bias[j][0] = __ldg(work.bias + min(column, work.columns - 1));
+        bias[j][1] = __ldg(work.bias + min(column + 1, work.columns - 1));
       }
-      d[4 * j] += bias.x;
-      d[4 * j + 1] += bias.y;
-      d[4 * j + 2] += bias.x;
-      d[4 * j + 3] += bias.y;
+#pragma unroll
+      for (int j = 0; j < kAtOnce; ++j) {
+#pragma unroll
+        for (int e = 0; e < 4; ++e) d[4 * (first + j) + e] += bias[j][e % 2];
+      }
     }
   }
   if (work.silu) {
@@ -211,16 +226,17 @@ __device__ void finish_sums(float (&d)[kColumns / 2], const Work& work, const It
 #pragma unroll
   for (int half = 0; half < 2; ++half) {
     bool inside = false;
-    const __nv_bfloat16* from =
-        row_of<kOperand, kRows>(work, item, first_row + thread / 32 * 16 + thread % 32 / 4 + half * 8, inside);
-    constexpr int kAtOnce = kColumns / 8 < 8 ? kColumns / 8 : 8;  // loads in flight
+    const __nv_bfloat16* from = row_of<kOperand, kRows>(
+        work, item, first_row + thread / 32 * 16 + thread % 32 / 4 + half * 8, inside);
 #pragma unroll
     for (int first = 0; first < kColumns / 8; first += kAtOnce) {
       std::uint32_t before[kAtOnce];
 #pragma unroll
       for (int j = 0; j < kAtOnce; ++j) {
         const int column = first_column + (first + j) * 8;
-        before[j] = inside && column < work.columns ? *reinterpret_cast<const std::uint32_t*>(from + column) : 0;
+        before[j] = inside && column < work.columns
+                        ? *reinterpret_cast<const std::uint32_t*>(from + column)
+                        : 0;
       }
 #pragma unroll
       for (int j = 0; j < kAtOnce; ++j) {
@@ -233,50 +249,64 @@ __device__ void finish_sums(float (&d)[kColumns / 2], const Work& work, const It
 
 // Writes d out number by number, where rows are no multiples of 16 bytes.
 template <Operand kOperand, int kRows, int kColumns>
-__device__ void write_sums(const float (&d)[kColumns / 2], const Work& work, const Item& item, int first_row) {
+__device__ void write_sums(const float (&d)[kColumns / 2], const Work& work, const Item& item,
+                           int first_row) {
   const int thread = static_cast<int>(threadIdx.x) % 128;
 #pragma unroll
   for (int half = 0; half < 2; ++half) {
     bool inside = false;
-    __nv_bfloat16* to =
-        row_of<kOperand, kRows>(work, item, first_row + thread / 32 * 16 + thread % 32 / 4 + half * 8, inside);
+    __nv_bfloat16* to = row_of<kOperand, kRows>(
+        work, item, first_row + thread / 32 * 16 + thread % 32 / 4 + half * 8, inside);
     if (!inside) continue;
 #pragma unroll
     for (int i = 0; i < kColumns / 4; ++i) {
       const int column = item.column_tile * kColumns + thread % 4 * 2 + i / 2 * 8 + i % 2;
       if (column >= work.columns) continue;
       const float value = d[4 * (i / 2) + 2 * half + i % 2];
-      to[column] = __float2bfloat16_rn(work.accumulate ? value + __bfloat162float(to[column]) : value);
+      to[column] =
+          __float2bfloat16_rn(work.accumulate ? value + __bfloat162float(to[column]) : value);
     }
   }
 }
 
 // Sums of e4m3 products times the scales of their row and column.
 template <int kRows, int kColumns>
-__device__ void apply_scales(float (&d)[kColumns / 2], const Work& work, const Item& item, int first_row) {
+__device__ void apply_scales(float (&d)[kColumns / 2], const Work& work, const Item& item,
+                             int first_row) {
   const int thread = static_cast<int>(threadIdx.x) % 128;
   const int row = item.row_tile * kRows + first_row + thread / 32 * 16 + thread % 32 / 4;
   const int first_column = item.column_tile * kColumns + thread % 4 * 2;
   const float rows[2] = {row < work.rows ? work.x_scales[row] : 0.0F,
                          row + 8 < work.rows ? work.x_scales[row + 8] : 0.0F};
+  constexpr int kAtOnce = 8;  // loads in flight
 #pragma unroll
-  for (int j = 0; j < kColumns / 8; ++j) {
-    const int column = first_column + j * 8;
-    if (column >= work.columns) continue;  // columns are even in number
-    const float2 columns = *reinterpret_cast<const float2*>(work.w_scales + column);
+  for (int first = 0; first < kColumns / 8; first += kAtOnce) {
+    float2 columns[kAtOnce];
+    // Columns are even in number; those beyond the last take its scales and are not stored.
 #pragma unroll
-    for (int half = 0; half < 2; ++half) {
-      d[4 * j + 2 * half] *= rows[half] * columns.x;
-      d[4 * j + 2 * half + 1] *= rows[half] * columns.y;
+    for (int j = 0; j < kAtOnce; ++j) {
+      const int column = min(first_column + (first + j) * 8, work.columns - 2);
+      columns[j] = __ldg(reinterpret_cast<const float2*>(work.w_scales + column));
+    }
+#pragma unroll
+    for (int j = 0; j < kAtOnce; ++j) {
+      float* block = &d[4 * (first + j)];
+#pragma unroll
+      for (int half = 0; half < 2; ++half) {
+        block[2 * half] *= rows[half] * columns[j].x;
+        block[2 * half + 1] *= rows[half] * columns[j].y;
+      }
     }
   }
 }
 
 template <Operand kOperand, Epilogue kEpilogue, int kRowBlocks, int kColumns>
-__device__ void finish(float (&d)[kColumns / 2], const CUtensorMap& out_map, const Work& work, const Item& item,
-                       int first_row, std::uint32_t chunks, int& turn, int named) {
+__device__ void finish(float (&d)[kColumns / 2], const CUtensorMap& out_map, const Work& work,
+                       const Item& item, int first_row, std::uint32_t chunks, int& turn,
+                       int named) {
   using T = Tile<kRowBlocks, kColumns>;
-  if constexpr (kOperand == Operand::Fp8) apply_scales<T::kRows, kColumns>(d, work, item, first_row);
+  if constexpr (kOperand == Operand::Fp8)
+    apply_scales<T::kRows, kColumns>(d, work, item, first_row);
   if constexpr (kEpilogue == Epilogue::Store) {
     finish_sums<kOperand, T::kRows, kColumns>(d, work, item, first_row);
     if (work.direct) {
@@ -310,7 +340,8 @@ __device__ void finish(float (&d)[kColumns / 2], const CUtensorMap& out_map, con
         }
       }
     }
-    Target target{item.column_tile * kOutColumns + chunk * 64, 0, item.row_tile * T::kRows + first_row};
+    Target target{item.column_tile * kOutColumns + chunk * 64, 0,
+                  item.row_tile * T::kRows + first_row};
     if constexpr (kOperand == Operand::Map) {
       target.x = item.row_tile % work.tiles_across * kBoxWidth;
       target.y = (item.row_tile / work.tiles_across * T::kRows + first_row) / kBoxWidth;
@@ -321,8 +352,8 @@ __device__ void finish(float (&d)[kColumns / 2], const CUtensorMap& out_map, con
 }
 
 template <Operand kOperand, Epilogue kEpilogue, int kRowBlocks, int kColumns>
-__device__ void consume(const CUtensorMap& out_map, const Work& work, std::uint32_t tiles, std::uint32_t chunks,
-                        std::uint32_t full, std::uint32_t empty) {
+__device__ void consume(const CUtensorMap& out_map, const Work& work, std::uint32_t tiles,
+                        std::uint32_t chunks, std::uint32_t full, std::uint32_t empty) {
   using T = Tile<kRowBlocks, kColumns>;
   const int group = static_cast<int>(threadIdx.x) / 128 - 1;
   const int lane = static_cast<int>(threadIdx.x) % 32;
@@ -335,13 +366,15 @@ __device__ void consume(const CUtensorMap& out_map, const Work& work, std::uint3
     if (lane == 0) arrive(empty + 8 * which);
     if (lane == 1) arrive_remote(empty + 8 * which, static_cast<std::uint32_t>(rank ^ 1));
   };
-  for (int index = static_cast<int>(blockIdx.x) / 2; index < items_of(work); index += static_cast<int>(gridDim.x) / 2) {
+  for (int index = static_cast<int>(blockIdx.x) / 2; index < items_of(work);
+       index += static_cast<int>(gridDim.x) / 2) {
     const Item item = item_at(work, index, rank);
     float d[kRowBlocks][kColumns / 2];
     int previous = -1;
     for (int step = 0; step < work.steps; ++step) {
       wait(full + 8 * stage, phase);
-      const std::uint64_t x_tile = describe(tiles + stage * T::kBytes + group * kRowBlocks * 64 * 128, 1024, 16);
+      const std::uint64_t x_tile =
+          describe(tiles + stage * T::kBytes + group * kRowBlocks * 64 * 128, 1024, 16);
       const std::uint64_t w_tile = describe(tiles + stage * T::kBytes + T::kBytesX, 1024, 16);
       wgmma_fence();
 #pragma unroll
@@ -372,8 +405,8 @@ __device__ void consume(const CUtensorMap& out_map, const Work& work, std::uint3
     release(previous);
 #pragma unroll
     for (int m = 0; m < kRowBlocks; ++m) {
-      finish<kOperand, kEpilogue, kRowBlocks, kColumns>(d[m], out_map, work, item, (group * kRowBlocks + m) * 64, chunks,
-                                                     turn, 1 + group);
+      finish<kOperand, kEpilogue, kRowBlocks, kColumns>(
+          d[m], out_map, work, item, (group * kRowBlocks + m) * 64, chunks, turn, 1 + group);
     }
   }
   if (threadIdx.x % 128 == 0) wait_stores<0>();
@@ -381,7 +414,8 @@ __device__ void consume(const CUtensorMap& out_map, const Work& work, std::uint3
 
 template <Operand kOperand, Epilogue kEpilogue, int kRowBlocks, int kColumns>
 __global__ void __cluster_dims__(2, 1, 1) __launch_bounds__(kThreads, 1)
-    gemm_kernel(const __grid_constant__ CUtensorMap x_map, const __grid_constant__ CUtensorMap w_map,
+    gemm_kernel(const __grid_constant__ CUtensorMap x_map,
+                const __grid_constant__ CUtensorMap w_map,
                 const __grid_constant__ CUtensorMap out_map, const __grid_constant__ Work work) {
   using T = Tile<kRowBlocks, kColumns>;
   extern __shared__ unsigned char shared[];
@@ -401,7 +435,8 @@ __global__ void __cluster_dims__(2, 1, 1) __launch_bounds__(kThreads, 1)
   cluster_sync();
   if (threadIdx.x < 128) {
     give_registers<40>();
-    if (threadIdx.x == 0) produce<kOperand, kRowBlocks, kColumns>(x_map, w_map, work, tiles, full, empty);
+    if (threadIdx.x == 0)
+      produce<kOperand, kRowBlocks, kColumns>(x_map, w_map, work, tiles, full, empty);
   } else {
     take_registers<232>();
     consume<kOperand, kEpilogue, kRowBlocks, kColumns>(out_map, work, tiles, chunks, full, empty);
@@ -420,18 +455,21 @@ int processors() {
 }
 
 template <Operand kOperand, Epilogue kEpilogue, int kRowBlocks, int kColumns>
-void launch(const CUtensorMap& x_map, const CUtensorMap& w_map, const CUtensorMap& out_map, const Work& work,
-            cudaStream_t stream) {
+void launch(const CUtensorMap& x_map, const CUtensorMap& w_map, const CUtensorMap& out_map,
+            const Work& work, cudaStream_t stream) {
   using T = Tile<kRowBlocks, kColumns>;
   auto* kernel = &gemm_kernel<kOperand, kEpilogue, kRowBlocks, kColumns>;
   check_cuda(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, T::kShared));
-  const int items = work.row_tiles / 2 * work.column_tiles + work.row_tiles % 2 * ((work.column_tiles + 1) / 2);
+  const int items =
+      work.row_tiles / 2 * work.column_tiles + work.row_tiles % 2 * ((work.column_tiles + 1) / 2);
   const auto blocks = static_cast<unsigned>(2 * std::min(items, processors() / 2));
   kernel<<<blocks, kThreads, T::kShared, stream>>>(x_map, w_map, out_map, work);
   check_launch();
 }
 
-int tiles_of(std::int64_t n, int size) { return static_cast<int>((n + size - 1) / size); }
+int tiles_of(std::int64_t n, int size) {
+  return static_cast<int>((n + size - 1) / size);
+}
 
 }  // namespace
 
@@ -449,19 +487,21 @@ int tile_columns(int row_tiles, std::int64_t columns) {
 }
 
 template <Operand kOperand, Epilogue kEpilogue, int kColumns>
-void matrix_launch(Work work, const void* x, const void* w, const Tensor& out, std::int64_t in, cudaStream_t stream) {
+void matrix_launch(Work work, const void* x, const void* w, const Tensor& out, std::int64_t in,
+                   cudaStream_t stream) {
   using T = Tile<1, kColumns>;
   constexpr auto kType = kOperand == Operand::Fp8 ? MapType::Fp8 : MapType::Bf16;
   work.column_tiles = tiles_of(work.columns, kColumns);
   work.steps = tiles_of(in, kDepth<kOperand>);
-  launch<kOperand, kEpilogue, 1, kColumns>(map_matrix(x, work.rows, in, in, T::kRows / 2, kType),
-                                           map_matrix(w, work.columns, in, in, kColumns / 2, kType),
-                                           map_matrix(out.data, work.rows, out.dim(1), out.dim(1), 64), work, stream);
+  launch<kOperand, kEpilogue, 1, kColumns>(
+      map_matrix(x, work.rows, in, in, T::kRows / 2, kType),
+      map_matrix(w, work.columns, in, in, kColumns / 2, kType),
+      map_matrix(out.data, work.rows, out.dim(1), out.dim(1), 64), work, stream);
 }
 
 template <Operand kOperand>
-void matrix_product(const Tensor& out, const void* x, const void* w, std::int64_t in, Work work, const GemmArgs& args,
-                    cudaStream_t stream) {
+void matrix_product(const Tensor& out, const void* x, const void* w, std::int64_t in, Work work,
+                    const GemmArgs& args, cudaStream_t stream) {
   if (out.dim(0) == 0) return;
   work.rows = static_cast<int>(out.dim(0));
   work.columns = static_cast<int>(args.epilogue == Epilogue::Swiglu ? 2 * out.dim(1) : out.dim(1));
@@ -482,12 +522,13 @@ void matrix_product(const Tensor& out, const void* x, const void* w, std::int64_
 
 }  // namespace
 
-void gemm_sm90(const Tensor& out, const Tensor& x, const Tensor& weight, const GemmArgs& args, cudaStream_t stream) {
+void gemm_sm90(const Tensor& out, const Tensor& x, const Tensor& weight, const GemmArgs& args,
+               cudaStream_t stream) {
   matrix_product<Operand::Matrix>(out, x.data, weight.data, x.dim(1), Work{}, args, stream);
 }
 
-void gemm_fp8_sm90(const Tensor& out, const Fp8Matrix& x, const Fp8Matrix& weight, const GemmArgs& args,
-                   cudaStream_t stream) {
+void gemm_fp8_sm90(const Tensor& out, const Fp8Matrix& x, const Fp8Matrix& weight,
+                   const GemmArgs& args, cudaStream_t stream) {
   Work work{};
   work.x_scales = x.scales;
   work.w_scales = weight.scales;
@@ -513,28 +554,35 @@ void conv_launch(const Tensor& out, const Tensor& x, const Tensor& weight, const
   work.steps_per_tap = static_cast<int>(in / kDepth<Operand::Map>);
   work.taps_across = static_cast<int>(shape.kernel);
   work.steps = work.steps_per_tap * work.taps_across * work.taps_across;
-  work.tap_offset_y = shape.upsampling_phase ? shape.phase_y - 1 : -static_cast<int>(shape.kernel / 2);
-  work.tap_offset_x = shape.upsampling_phase ? shape.phase_x - 1 : -static_cast<int>(shape.kernel / 2);
+  work.tap_offset_y =
+      shape.upsampling_phase ? shape.phase_y - 1 : -static_cast<int>(shape.kernel / 2);
+  work.tap_offset_x =
+      shape.upsampling_phase ? shape.phase_x - 1 : -static_cast<int>(shape.kernel / 2);
   work.columns = static_cast<int>(channels);
   work.pixel_stride = static_cast<int>(channels) * step;
   work.row_stride = out.dim(1) * channels * step;
   work.bias = shape.bias;
   work.accumulate = shape.accumulate;
   work.direct = channels % 8 != 0 || kColumns < 64;
-  work.out = static_cast<__nv_bfloat16*>(out.data) + (shape.phase_y * out.dim(1) + shape.phase_x) * channels;
-  const CUtensorMap x_map = map_pixels(x.data, {x.dim(0), x.dim(1), in, in, x.dim(1) * in}, kBoxHeight, kBoxWidth);
+  work.out = static_cast<__nv_bfloat16*>(out.data) +
+             (shape.phase_y * out.dim(1) + shape.phase_x) * channels;
+  const CUtensorMap x_map =
+      map_pixels(x.data, {x.dim(0), x.dim(1), in, in, x.dim(1) * in}, kBoxHeight, kBoxWidth);
   const CUtensorMap w_map = map_matrix(weight.data, channels, weight.elements() / channels,
                                        weight.elements() / channels, kColumns / 2);
   // Each warpgroup stores 64 rows of its tile at a time: kBoxWidth by 4 pixels.
   const CUtensorMap out_map =
-      work.direct ? CUtensorMap{}
-                  : map_pixels(work.out, {x.dim(0), x.dim(1), channels, work.pixel_stride, work.row_stride}, 4, kBoxWidth);
+      work.direct
+          ? CUtensorMap{}
+          : map_pixels(work.out, {x.dim(0), x.dim(1), channels, work.pixel_stride, work.row_stride},
+                       4, kBoxWidth);
   launch<Operand::Map, Epilogue::Store, kRowBlocks, kColumns>(x_map, w_map, out_map, work, stream);
 }
 
 }  // namespace
 
-void conv_sm90(const Tensor& out, const Tensor& x, const Tensor& weight, const ConvShape& shape, cudaStream_t stream) {
+void conv_sm90(const Tensor& out, const Tensor& x, const Tensor& weight, const ConvShape& shape,
+               cudaStream_t stream) {
   if (out.elements() == 0) return;
   if (out.dim(2) <= 16) {
     conv_launch<2, 16>(out, x, weight, shape, stream);

@@ -1,5 +1,5 @@
-// Group normalisation in three launches: sums of each channel over slabs of pixels, one scale and shift
-// for each channel, and the pass that applies them (with SiLU).
+// Group normalisation in three launches: sums of each channel over slabs of pixels, one scale and
+// shift for each channel, and the pass that applies them (with SiLU).
 #include <algorithm>
 #include <type_traits>
 
@@ -13,10 +13,13 @@ namespace {
 constexpr int kThreads = 256;
 constexpr std::int64_t kMostSlabs = 1024;
 
-std::int64_t slabs_of(const Tensor& x) { return std::clamp<std::int64_t>(x.dim(0) * x.dim(1) / 64, 1, kMostSlabs); }
+std::int64_t slabs_of(const Tensor& x) {
+  return std::clamp<std::int64_t>(x.dim(0) * x.dim(1) / 64, 1, kMostSlabs);
+}
 
-// partial [slabs, 2, C]: sums of (x - first pixel's x) and of its square. The shift keeps the squares small
-// where a channel's mean is large beside its deviation. One block a slab; threads cover kWide channels each.
+// partial [slabs, 2, C]: sums of (x - first pixel's x) and of its square. The shift keeps the
+// squares small where a channel's mean is large beside its deviation. One block a slab; threads
+// cover kWide channels each.
 template <typename T, int kWide>
 __global__ void __launch_bounds__(kThreads)
     sums_kernel(float* partial, const T* x, std::int64_t pixels, std::int64_t channels) {
@@ -26,7 +29,8 @@ __global__ void __launch_bounds__(kThreads)
   const std::int64_t row = threadIdx.x / across;
   const std::int64_t first = pixels * blockIdx.x / gridDim.x;
   const std::int64_t last = pixels * (blockIdx.x + 1) / gridDim.x;
-  for (std::int64_t c = threadIdx.x % across * kWide; row < rows && c < channels; c += across * kWide) {
+  for (std::int64_t c = threadIdx.x % across * kWide; row < rows && c < channels;
+       c += across * kWide) {
     float shift[kVector] = {};
     float sum[kVector] = {};
     float squares[kVector] = {};
@@ -66,12 +70,13 @@ __global__ void __launch_bounds__(kThreads)
 // factors [2, C]: what multiplies x and what is added. One block a group.
 template <typename T>
 __global__ void __launch_bounds__(kThreads)
-    factors_kernel(float* factors, const float* partial, const T* x, std::int64_t slabs, double pixels,
-                   std::int64_t channels, GroupNormInputs in) {
+    factors_kernel(float* factors, const float* partial, const T* x, std::int64_t slabs,
+                   double pixels, std::int64_t channels, GroupNormInputs in) {
   __shared__ double parts[2][kThreads];
   const std::int64_t width = channels / in.groups;
   const std::int64_t begin = blockIdx.x * width;
-  // Sums over the group relative to its first channel's shift: x = shift_c + v, reference r = shift of begin.
+  // Sums over the group relative to its first channel's shift: x = shift_c + v, reference r = shift
+  // of begin.
   const double reference = static_cast<double>(to_float(x[begin]));
   double sum = 0;
   double squares = 0;
@@ -110,7 +115,8 @@ __global__ void __launch_bounds__(kThreads)
 
 template <typename T, int kWide>
 __global__ void __launch_bounds__(kThreads)
-    apply_kernel(T* out, const T* x, const float* factors, std::int64_t n, std::int64_t channels, bool silu) {
+    apply_kernel(T* out, const T* x, const float* factors, std::int64_t n, std::int64_t channels,
+                 bool silu) {
   const std::int64_t i = (static_cast<std::int64_t>(blockIdx.x) * kThreads + threadIdx.x) * kWide;
   if (i >= n) return;
   const std::int64_t c = i % channels;
@@ -134,7 +140,8 @@ __global__ void __launch_bounds__(kThreads)
 }
 
 template <typename T, int kWide>
-void launch(const Tensor& out, const Tensor& x, const GroupNormInputs& in, float* scratch, cudaStream_t stream) {
+void launch(const Tensor& out, const Tensor& x, const GroupNormInputs& in, float* scratch,
+            cudaStream_t stream) {
   const std::int64_t pixels = x.dim(0) * x.dim(1);
   const std::int64_t channels = x.dim(2);
   const std::int64_t slabs = slabs_of(x);
@@ -142,12 +149,15 @@ void launch(const Tensor& out, const Tensor& x, const GroupNormInputs& in, float
   float* partial = scratch + 2 * channels;
   const T* from = static_cast<const T*>(x.data);
   const std::int64_t across = std::min<std::int64_t>(channels / kWide, kThreads);
-  const std::size_t shared = static_cast<std::size_t>(kThreads / across * 2 * channels) * sizeof(float);
+  const std::size_t shared =
+      static_cast<std::size_t>(kThreads / across * 2 * channels) * sizeof(float);
   if (shared > 48 * 1024) {
-    check_cuda(cudaFuncSetAttribute(sums_kernel<T, kWide>, cudaFuncAttributeMaxDynamicSharedMemorySize,
+    check_cuda(cudaFuncSetAttribute(sums_kernel<T, kWide>,
+                                    cudaFuncAttributeMaxDynamicSharedMemorySize,
                                     static_cast<int>(shared)));
   }
-  sums_kernel<T, kWide><<<static_cast<unsigned>(slabs), kThreads, shared, stream>>>(partial, from, pixels, channels);
+  sums_kernel<T, kWide>
+      <<<static_cast<unsigned>(slabs), kThreads, shared, stream>>>(partial, from, pixels, channels);
   check_launch();
   factors_kernel<T><<<static_cast<unsigned>(in.groups), kThreads, 0, stream>>>(
       factors, partial, from, slabs, static_cast<double>(pixels), channels, in);

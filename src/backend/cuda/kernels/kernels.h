@@ -1,5 +1,5 @@
-// Launchers of the CUDA kernels. Each enqueues on `stream` and returns; pointers are device memory unless
-// said otherwise. Shapes and types were checked by the seam.
+// Launchers of the CUDA kernels. Each enqueues on `stream` and returns; pointers are device memory
+// unless said otherwise. Shapes and types were checked by the seam.
 #pragma once
 
 #include <cuda_runtime_api.h>
@@ -28,27 +28,29 @@ void silu_of_sums(const Tensor& out, const Tensor& sums, SiluMode mode, cudaStre
 // out [T, F] = silu(gate) * up from gate_up [T, 2F], columns ordered by gate_up_column().
 void silu_mul(const Tensor& out, const Tensor& gate_up, cudaStream_t stream);
 
-// Where column (or weight row) f of the gate (part 0) or of up (part 1) stands among 2F. Within 16 columns a
-// thread of a warpgroup product then holds a gate and its up, and two neighbours of the output.
-// F must be a multiple of 8; otherwise gates and ups simply alternate.
+// Where column (or weight row) f of the gate (part 0) or of up (part 1) stands among 2F. Within 16
+// columns a thread of a warpgroup product then holds a gate and its up, and two neighbours of the
+// output. F must be a multiple of 8; otherwise gates and ups simply alternate.
 #ifdef __CUDACC__
 __host__ __device__
 #endif
-constexpr std::int64_t gate_up_column(std::int64_t f, int part, std::int64_t features) {
+    constexpr std::int64_t
+    gate_up_column(std::int64_t f, int part, std::int64_t features) {
   if (features % 8 != 0) return 2 * f + part;
   return f / 8 * 16 + f % 2 * 8 + f % 8 / 2 * 2 + part;
 }
 
 // --- Weights (weights.cu) ---
 
-// Rows [first_row, first_row + count) of part `part` of a GateUp matrix of F = `features`, or of a plain one
-// (part -1), from rows [count, in] in source's type.
+// Rows [first_row, first_row + count) of part `part` of a GateUp matrix of F = `features`, or of a
+// plain one (part -1), from rows [count, in] in source's type.
 struct RowPlacement {
   std::int64_t first_row = 0;
   int part = -1;
   std::int64_t features = 0;
 };
-void place_rows(const Tensor& out, const Tensor& source, const RowPlacement& placement, cudaStream_t stream);
+void place_rows(const Tensor& out, const Tensor& source, const RowPlacement& placement,
+                cudaStream_t stream);
 // e4m3 numbers [rows, columns], each row with a scale: number times scale is the value.
 struct Fp8Matrix {
   void* data = nullptr;
@@ -57,7 +59,8 @@ struct Fp8Matrix {
   std::int64_t columns = 0;  // a multiple of 16
 };
 // Rows of out from source's, placed as by place_rows() (quantize.cu).
-void quantize_rows(const Fp8Matrix& out, const Tensor& source, const RowPlacement& placement, cudaStream_t stream);
+void quantize_rows(const Fp8Matrix& out, const Tensor& source, const RowPlacement& placement,
+                   cudaStream_t stream);
 // [out, in, k, k] in source's type to [out, k, k, in].
 void place_kernel(const Tensor& out, const Tensor& source, cudaStream_t stream);
 // The 2x2 kernels of the four phases of nearest upsampling followed by a 3x3 kernel:
@@ -73,14 +76,15 @@ struct NormInputs {
 };
 void rms_norm(const Tensor& out, const Tensor& x, const NormInputs& inputs, cudaStream_t stream);
 // The same, and out once more as e4m3; false, having done nothing, where rows do not fit.
-bool rms_norm_fp8(const Tensor& out, const Fp8Matrix& copy, const Tensor& x, const NormInputs& inputs,
-                  cudaStream_t stream);
-// add_gated_rms_norm(x, y, add) and then rms_norm(out, x, norm) in one pass, with an e4m3 copy unless `copy` is
-// empty; false, having done nothing, where rows do not fit.
-bool add_then_norm(const Tensor& out, const Fp8Matrix& copy, const Tensor& x, const Tensor& y, const NormInputs& add,
-                   const NormInputs& norm, cudaStream_t stream);
+bool rms_norm_fp8(const Tensor& out, const Fp8Matrix& copy, const Tensor& x,
+                  const NormInputs& inputs, cudaStream_t stream);
+// add_gated_rms_norm(x, y, add) and then rms_norm(out, x, norm) in one pass, with an e4m3 copy
+// unless `copy` is empty; false, having done nothing, where rows do not fit.
+bool add_then_norm(const Tensor& out, const Fp8Matrix& copy, const Tensor& x, const Tensor& y,
+                   const NormInputs& add, const NormInputs& norm, cudaStream_t stream);
 void layer_norm(const Tensor& out, const Tensor& x, const NormInputs& inputs, cudaStream_t stream);
-void add_gated_rms_norm(const Tensor& x, const Tensor& y, const NormInputs& inputs, cudaStream_t stream);
+void add_gated_rms_norm(const Tensor& x, const Tensor& y, const NormInputs& inputs,
+                        cudaStream_t stream);
 
 struct RopeInputs {
   const float* q_norm = nullptr;
@@ -94,18 +98,20 @@ struct RopeInputs {
 };
 void qk_norm_rope(const Tensor& qkv, const RopeInputs& inputs, cudaStream_t stream);
 
-// out [R, S] = softmax of the first `columns` columns of scores [R, S] f32; when causal, row i sees columns
-// 0..first_row + i.
+// out [R, S] = softmax of the first `columns` columns of scores [R, S] f32; when causal, row i sees
+// columns 0..first_row + i.
 struct SoftmaxInputs {
   std::int64_t columns = 0;
   std::int64_t first_row = 0;
   bool causal = false;
 };
-void softmax(const Tensor& out, const Tensor& scores, const SoftmaxInputs& inputs, cudaStream_t stream);
+void softmax(const Tensor& out, const Tensor& scores, const SoftmaxInputs& inputs,
+             cudaStream_t stream);
 
 // --- Matrices ---
 
-// out [R, O] (+)= activation(x [R, I] W^T + bias) for few rows: reads each weight once (small_linear.cu).
+// out [R, O] (+)= activation(x [R, I] W^T + bias) for few rows: reads each weight once
+// (small_linear.cu).
 constexpr std::int64_t kSmallRows = 16;
 struct SmallLinear {
   const float* bias = nullptr;
@@ -122,11 +128,12 @@ struct AttentionShape {
   float scale = 0;
   bool causal = false;
 };
-void attention_128(const Tensor& out, const Tensor& qkv, const AttentionShape& shape, cudaStream_t stream);
+void attention_128(const Tensor& out, const Tensor& qkv, const AttentionShape& shape,
+                   cudaStream_t stream);
 // The same on Hopper, without causal masks (attention_sm90.cu).
 struct AttentionMemory {
-  void* partial = nullptr;             // attention_partial_bytes()
-  unsigned* counters = nullptr;        // kAttentionCounters of them, zero before and after
+  void* partial = nullptr;       // attention_partial_bytes()
+  unsigned* counters = nullptr;  // kAttentionCounters of them, zero before and after
 };
 constexpr std::size_t kAttentionCounters = 1024;
 std::size_t attention_partial_bytes();
@@ -141,23 +148,27 @@ struct GemmArgs {
   bool silu = false;
   bool accumulate = false;
 };
-// out [T, O] bf16 = x [T, I] W^T, or swiglu of it for a GateUp W. I and O multiples of 8, rows 16-byte aligned.
-void gemm_sm90(const Tensor& out, const Tensor& x, const Tensor& weight, const GemmArgs& args, cudaStream_t stream);
+// out [T, O] bf16 = x [T, I] W^T, or swiglu of it for a GateUp W. I and O multiples of 8, rows
+// 16-byte aligned.
+void gemm_sm90(const Tensor& out, const Tensor& x, const Tensor& weight, const GemmArgs& args,
+               cudaStream_t stream);
 // The same from e4m3 operands and their scales; O a multiple of 16.
-void gemm_fp8_sm90(const Tensor& out, const Fp8Matrix& x, const Fp8Matrix& weight, const GemmArgs& args,
-                   cudaStream_t stream);
+void gemm_fp8_sm90(const Tensor& out, const Fp8Matrix& x, const Fp8Matrix& weight,
+                   const GemmArgs& args, cudaStream_t stream);
 
 struct ConvShape {
   std::int64_t kernel = 1;
   const float* bias = nullptr;
   bool accumulate = false;
-  // Writes every second pixel, from (phase_y, phase_x) on, of out [2H, 2W, O], reading a 2x2 kernel.
+  // Writes every second pixel, from (phase_y, phase_x) on, of out [2H, 2W, O], reading a 2x2
+  // kernel.
   bool upsampling_phase = false;
   int phase_y = 0;
   int phase_x = 0;
 };
 // out [H, W, O] bf16 (+)= kernel [O, k, k, I] over x [H, W, I] + bias; I a multiple of 64.
-void conv_sm90(const Tensor& out, const Tensor& x, const Tensor& weight, const ConvShape& shape, cudaStream_t stream);
+void conv_sm90(const Tensor& out, const Tensor& x, const Tensor& weight, const ConvShape& shape,
+               cudaStream_t stream);
 
 // --- Feature maps (maps.cu) ---
 
@@ -167,7 +178,8 @@ struct PatchShape {
   std::int64_t first_row = 0;
   bool upsample_2x = false;
 };
-void gather_patches(const Tensor& out, const Tensor& x, const PatchShape& shape, cudaStream_t stream);
+void gather_patches(const Tensor& out, const Tensor& x, const PatchShape& shape,
+                    cudaStream_t stream);
 void upsample_2x(const Tensor& out, const Tensor& x, cudaStream_t stream);
 
 std::size_t group_norm_scratch(const Tensor& x);

@@ -37,14 +37,16 @@ __global__ void patches_kernel(Wide* out, const Wide* x, std::int64_t n, Geometr
 }
 
 template <typename Wide>
-__global__ void upsample_kernel(Wide* out, const Wide* x, std::int64_t n, std::int64_t width, std::int64_t channels) {
+__global__ void upsample_kernel(Wide* out, const Wide* x, std::int64_t n, std::int64_t width,
+                                std::int64_t channels) {
   const std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * kThreads + threadIdx.x;
   if (i >= n) return;
   const std::int64_t pixel = i / channels;
   out[i] = x[(pixel / width / 2 * (width / 2) + pixel % width / 2) * channels + i % channels];
 }
 
-// Calls f with a null pointer of the widest element that divides a pixel: copies do not look inside.
+// Calls f with a null pointer of the widest element that divides a pixel: copies do not look
+// inside.
 template <typename F>
 void with_width(const Tensor& out, const Tensor& x, F&& f) {
   const std::int64_t pixel = x.dim(2) * static_cast<std::int64_t>(size_of(x.dtype));
@@ -59,16 +61,18 @@ void with_width(const Tensor& out, const Tensor& x, F&& f) {
 
 }  // namespace
 
-void gather_patches(const Tensor& out, const Tensor& x, const PatchShape& shape, cudaStream_t stream) {
+void gather_patches(const Tensor& out, const Tensor& x, const PatchShape& shape,
+                    cudaStream_t stream) {
   const std::int64_t factor = shape.upsample_2x ? 2 : 1;
   if (out.elements() == 0) return;
   with_width(out, x, [&](auto* type) {
     using Wide = std::remove_pointer_t<decltype(type)>;
     const std::int64_t wide = static_cast<std::int64_t>(sizeof(Wide) / size_of(x.dtype));
-    const Geometry geometry{x.dim(0) * factor, x.dim(1) * factor, x.dim(2) / wide, shape.kernel, shape.first_row, factor};
+    const Geometry geometry{x.dim(0) * factor, x.dim(1) * factor, x.dim(2) / wide,
+                            shape.kernel,      shape.first_row,   factor};
     const std::int64_t n = out.elements() / wide;
-    patches_kernel<<<blocks_for(n, kThreads), kThreads, 0, stream>>>(static_cast<Wide*>(out.data),
-                                                                     static_cast<const Wide*>(x.data), n, geometry);
+    patches_kernel<<<blocks_for(n, kThreads), kThreads, 0, stream>>>(
+        static_cast<Wide*>(out.data), static_cast<const Wide*>(x.data), n, geometry);
   });
   check_launch();
 }
@@ -80,7 +84,8 @@ void upsample_2x(const Tensor& out, const Tensor& x, cudaStream_t stream) {
     const std::int64_t wide = static_cast<std::int64_t>(sizeof(Wide) / size_of(x.dtype));
     const std::int64_t n = out.elements() / wide;
     upsample_kernel<<<blocks_for(n, kThreads), kThreads, 0, stream>>>(
-        static_cast<Wide*>(out.data), static_cast<const Wide*>(x.data), n, out.dim(1), x.dim(2) / wide);
+        static_cast<Wide*>(out.data), static_cast<const Wide*>(x.data), n, out.dim(1),
+        x.dim(2) / wide);
   });
   check_launch();
 }

@@ -30,7 +30,8 @@ __device__ float block_sum(float value) {
 __device__ float block_max(float value) {
   __shared__ float parts[kThreads / 32];
 #pragma unroll
-  for (int step = 16; step > 0; step /= 2) value = fmaxf(value, __shfl_xor_sync(0xffffffffU, value, step));
+  for (int step = 16; step > 0; step /= 2)
+    value = fmaxf(value, __shfl_xor_sync(0xffffffffU, value, step));
   if (threadIdx.x % 32 == 0) parts[threadIdx.x / 32] = value;
   __syncthreads();
 #pragma unroll
@@ -49,7 +50,8 @@ struct RowArguments {
 
 // What one number becomes. `before` is x of the residual for GatedAdd.
 template <Norm kNorm>
-__device__ __forceinline__ float finish(float value, float inverse, float weight, float factor, float before) {
+__device__ __forceinline__ float finish(float value, float inverse, float weight, float factor,
+                                        float before) {
   const float normed = value * inverse * weight;
   if constexpr (kNorm == Norm::GatedAdd) return fmaf(factor, normed, before);
   return normed * (1.0F + factor);
@@ -57,7 +59,8 @@ __device__ __forceinline__ float finish(float value, float inverse, float weight
 
 // The row once more as e4m3, from the numbers as bf16 rounds them.
 template <int kChunks>
-__device__ __forceinline__ void write_fp8(const float (&values)[kChunks][kVector], const RowArguments& args) {
+__device__ __forceinline__ void write_fp8(const float (&values)[kChunks][kVector],
+                                          const RowArguments& args) {
   float greatest = 0;
 #pragma unroll
   for (int c = 0; c < kChunks; ++c) {
@@ -120,7 +123,8 @@ __global__ void __launch_bounds__(kThreads) norm_vectors(T* out, const T* in, Ro
     if (i >= args.dim) continue;
     float weight[kVector] = {1, 1, 1, 1, 1, 1, 1, 1};
     constexpr float kAbsent = kNorm == Norm::GatedAdd ? 1.0F : 0.0F;
-    float factor[kVector] = {kAbsent, kAbsent, kAbsent, kAbsent, kAbsent, kAbsent, kAbsent, kAbsent};
+    float factor[kVector] = {kAbsent, kAbsent, kAbsent, kAbsent,
+                             kAbsent, kAbsent, kAbsent, kAbsent};
     if (args.weight != nullptr) load(weight, args.weight + i);
     if (args.factor != nullptr) {
       load(factor, args.factor + i);
@@ -148,7 +152,8 @@ struct PairArguments {
 
 // Both in one pass: x is read and written once.
 template <typename T, int kChunks>
-__global__ void __launch_bounds__(kThreads) add_then_norm_vectors(T* out, T* x, const T* y, PairArguments args) {
+__global__ void __launch_bounds__(kThreads)
+    add_then_norm_vectors(T* out, T* x, const T* y, PairArguments args) {
   const std::int64_t dim = args.add.dim;
   const T* row = y + blockIdx.x * dim;
   T* residual = x + blockIdx.x * dim;
@@ -186,7 +191,8 @@ __global__ void __launch_bounds__(kThreads) add_then_norm_vectors(T* out, T* x, 
 #pragma unroll
     for (int e = 0; e < kVector; ++e) {
       T stored;
-      from_float(stored, finish<Norm::GatedAdd>(values[c][e], inverse, weight[e], gate[e], before[c][e]));
+      from_float(stored,
+                 finish<Norm::GatedAdd>(values[c][e], inverse, weight[e], gate[e], before[c][e]));
       values[c][e] = to_float(stored);
     }
     store(residual + i, values[c]);
@@ -229,7 +235,8 @@ __global__ void __launch_bounds__(kThreads) norm_scalars(T* out, const T* in, Ro
   for (std::int64_t i = threadIdx.x; i < args.dim; i += kThreads) {
     const float weight = args.weight == nullptr ? 1.0F : args.weight[i];
     float factor = kNorm == Norm::GatedAdd ? 1.0F : 0.0F;
-    if (args.factor != nullptr) factor = kNorm == Norm::GatedAdd ? tanhf(args.factor[i]) : args.factor[i];
+    if (args.factor != nullptr)
+      factor = kNorm == Norm::GatedAdd ? tanhf(args.factor[i]) : args.factor[i];
     const float before = kNorm == Norm::GatedAdd ? to_float(target[i]) : 0.0F;
     from_float(target[i], finish<kNorm>(to_float(row[i]) - mean, inverse, weight, factor, before));
   }
@@ -237,8 +244,8 @@ __global__ void __launch_bounds__(kThreads) norm_scalars(T* out, const T* in, Ro
 
 bool in_registers(const Tensor& out, const Tensor& in, const NormInputs& inputs) {
   const std::int64_t dim = in.dim(1);
-  return dim % kVector == 0 && dim <= kMostChunks * kThreads * kVector && aligned(out) && aligned(in) &&
-         aligned(inputs.weight) && aligned(inputs.factor);
+  return dim % kVector == 0 && dim <= kMostChunks * kThreads * kVector && aligned(out) &&
+         aligned(in) && aligned(inputs.weight) && aligned(inputs.factor);
 }
 
 RowArguments arguments_of(const NormInputs& inputs, const Fp8Matrix& copy, std::int64_t dim) {
@@ -281,15 +288,15 @@ void rms_norm(const Tensor& out, const Tensor& x, const NormInputs& inputs, cuda
   launch<Norm::Rms>(out, x, inputs, {}, stream);
 }
 
-bool rms_norm_fp8(const Tensor& out, const Fp8Matrix& copy, const Tensor& x, const NormInputs& inputs,
-                  cudaStream_t stream) {
+bool rms_norm_fp8(const Tensor& out, const Fp8Matrix& copy, const Tensor& x,
+                  const NormInputs& inputs, cudaStream_t stream) {
   if (!in_registers(out, x, inputs)) return false;
   launch<Norm::Rms>(out, x, inputs, copy, stream);
   return true;
 }
 
-bool add_then_norm(const Tensor& out, const Fp8Matrix& copy, const Tensor& x, const Tensor& y, const NormInputs& add,
-                   const NormInputs& norm, cudaStream_t stream) {
+bool add_then_norm(const Tensor& out, const Fp8Matrix& copy, const Tensor& x, const Tensor& y,
+                   const NormInputs& add, const NormInputs& norm, cudaStream_t stream) {
   const std::int64_t dim = x.dim(1);
   if (!in_registers(x, y, add) || !in_registers(out, x, norm)) return false;
   if (x.elements() == 0) return true;
@@ -315,7 +322,8 @@ void layer_norm(const Tensor& out, const Tensor& x, const NormInputs& inputs, cu
   launch<Norm::Layer>(out, x, inputs, {}, stream);
 }
 
-void add_gated_rms_norm(const Tensor& x, const Tensor& y, const NormInputs& inputs, cudaStream_t stream) {
+void add_gated_rms_norm(const Tensor& x, const Tensor& y, const NormInputs& inputs,
+                        cudaStream_t stream) {
   launch<Norm::GatedAdd>(x, y, inputs, {}, stream);
 }
 

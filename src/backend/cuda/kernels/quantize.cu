@@ -1,5 +1,5 @@
-// Rows to e4m3 with one scale each, the greatest magnitude of a row becoming the type's greatest: operands of
-// fp8 products.
+// Rows to e4m3 with one scale each, the greatest magnitude of a row becoming the type's greatest:
+// operands of fp8 products.
 #include <type_traits>
 
 #include "backend/cuda/check_cuda.h"
@@ -16,7 +16,8 @@ constexpr int kThreads = 256;
 __device__ float block_max(float value) {
   __shared__ float parts[kThreads / 32];
 #pragma unroll
-  for (int step = 16; step > 0; step /= 2) value = fmaxf(value, __shfl_xor_sync(0xffffffffU, value, step));
+  for (int step = 16; step > 0; step /= 2)
+    value = fmaxf(value, __shfl_xor_sync(0xffffffffU, value, step));
   if (threadIdx.x % 32 == 0) parts[threadIdx.x / 32] = value;
   __syncthreads();
 #pragma unroll
@@ -27,9 +28,11 @@ __device__ float block_max(float value) {
 // One block a row, read twice: the second time from the cache. Columns are a multiple of 8.
 template <typename T>
 __global__ void __launch_bounds__(kThreads)
-    quantize_kernel(std::uint8_t* out, float* scales, const T* source, std::int64_t columns, RowPlacement placement) {
+    quantize_kernel(std::uint8_t* out, float* scales, const T* source, std::int64_t columns,
+                    RowPlacement placement) {
   const std::int64_t row = placement.first_row + blockIdx.x;
-  const std::int64_t target = placement.part < 0 ? row : gate_up_column(row, placement.part, placement.features);
+  const std::int64_t target =
+      placement.part < 0 ? row : gate_up_column(row, placement.part, placement.features);
   const T* from = source + blockIdx.x * columns;
   float greatest = 0;
   for (std::int64_t i = threadIdx.x * kVector; i < columns; i += kThreads * kVector) {
@@ -50,12 +53,14 @@ __global__ void __launch_bounds__(kThreads)
 
 }  // namespace
 
-void quantize_rows(const Fp8Matrix& out, const Tensor& source, const RowPlacement& placement, cudaStream_t stream) {
+void quantize_rows(const Fp8Matrix& out, const Tensor& source, const RowPlacement& placement,
+                   cudaStream_t stream) {
   if (source.elements() == 0) return;
   with_type(source.dtype, [&](auto* type) {
     using T = std::remove_pointer_t<decltype(type)>;
     quantize_kernel<<<static_cast<unsigned>(source.dim(0)), kThreads, 0, stream>>>(
-        static_cast<std::uint8_t*>(out.data), out.scales, static_cast<const T*>(source.data), source.dim(1), placement);
+        static_cast<std::uint8_t*>(out.data), out.scales, static_cast<const T*>(source.data),
+        source.dim(1), placement);
   });
   check_launch();
 }

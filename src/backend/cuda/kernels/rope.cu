@@ -19,7 +19,8 @@ __global__ void __launch_bounds__(kThreads) rope_128(T* qkv, RopeInputs in) {
   const std::int64_t heads = in.heads + in.kv_heads;
   T* row = qkv + blockIdx.x * (in.heads + 2 * in.kv_heads) * kHeadDim;
   const float* angles = in.cos_sin + static_cast<std::int64_t>(blockIdx.x) * kHeadDim;
-  // Interleaved: elements 8 lane .. + 7 are pairs 4 lane .. + 3. Half split: element i < 64 is pair i.
+  // Interleaved: elements 8 lane .. + 7 are pairs 4 lane .. + 3. Half split: element i < 64 is pair
+  // i.
   float cos_sin[kInterleaved ? kVector : 2 * kVector];
   const int first = kInterleaved ? kVector * lane : 2 * (kVector * lane % (kHeadDim / 2));
 #pragma unroll
@@ -38,7 +39,8 @@ __global__ void __launch_bounds__(kThreads) rope_128(T* qkv, RopeInputs in) {
 #pragma unroll
     for (int i = 0; i < kVector; ++i) squares = fmaf(x[i], x[i], squares);
 #pragma unroll
-    for (int step = kLanes / 2; step > 0; step /= 2) squares += __shfl_xor_sync(0xffffffffU, squares, step);
+    for (int step = kLanes / 2; step > 0; step /= 2)
+      squares += __shfl_xor_sync(0xffffffffU, squares, step);
     const float inverse = rsqrtf(squares / kHeadDim + in.eps);
     const bool key = h >= in.heads;
 #pragma unroll
@@ -68,7 +70,8 @@ __global__ void __launch_bounds__(kThreads) rope_128(T* qkv, RopeInputs in) {
 template <typename T>
 __global__ void __launch_bounds__(kThreads) rope_any(T* qkv, RopeInputs in, std::int64_t rows) {
   const std::int64_t heads = in.heads + in.kv_heads;
-  const std::int64_t item = static_cast<std::int64_t>(blockIdx.x) * (kThreads / 32) + threadIdx.x / 32;
+  const std::int64_t item =
+      static_cast<std::int64_t>(blockIdx.x) * (kThreads / 32) + threadIdx.x / 32;
   if (item >= rows * heads) return;
   const std::int64_t t = item / heads;
   const std::int64_t h = item % heads;
@@ -77,7 +80,8 @@ __global__ void __launch_bounds__(kThreads) rope_any(T* qkv, RopeInputs in, std:
   const float* weight = h < in.heads ? in.q_norm : in.k_norm;
   const float* angles = in.cos_sin + t * in.head_dim;
   float squares = 0;
-  for (std::int64_t i = threadIdx.x % 32; i < in.head_dim; i += 32) squares += to_float(head[i]) * to_float(head[i]);
+  for (std::int64_t i = threadIdx.x % 32; i < in.head_dim; i += 32)
+    squares += to_float(head[i]) * to_float(head[i]);
   const float inverse = rsqrtf(warp_sum(squares) / static_cast<float>(in.head_dim) + in.eps);
   for (std::int64_t p = threadIdx.x % 32; p < half; p += 32) {
     const std::int64_t i = in.interleaved ? 2 * p : p;
@@ -94,8 +98,11 @@ __global__ void __launch_bounds__(kThreads) rope_any(T* qkv, RopeInputs in, std:
 void qk_norm_rope(const Tensor& qkv, const RopeInputs& inputs, cudaStream_t stream) {
   const std::int64_t rows = qkv.dim(0);
   if (rows == 0) return;
-  const auto is_aligned = [](const void* p) { return reinterpret_cast<std::uintptr_t>(p) % 16 == 0; };
-  const bool fast = inputs.head_dim == kHeadDim && aligned(qkv) && is_aligned(inputs.q_norm) && is_aligned(inputs.k_norm);
+  const auto is_aligned = [](const void* p) {
+    return reinterpret_cast<std::uintptr_t>(p) % 16 == 0;
+  };
+  const bool fast = inputs.head_dim == kHeadDim && aligned(qkv) && is_aligned(inputs.q_norm) &&
+                    is_aligned(inputs.k_norm);
   with_activation(qkv.dtype, [&](auto* type) {
     using T = std::remove_pointer_t<decltype(type)>;
     T* data = static_cast<T*>(qkv.data);

@@ -13,9 +13,10 @@ constexpr int kThreads = 128;
 // One warp an output column, all rows at once.
 template <typename Out, typename In, typename W, int kRows>
 __global__ void __launch_bounds__(kThreads)
-    small_linear_kernel(Out* out, const In* x, const W* weight, std::int64_t rows, std::int64_t columns,
-                        std::int64_t in, SmallLinear args, bool vectors) {
-  const std::int64_t column = static_cast<std::int64_t>(blockIdx.x) * (kThreads / 32) + threadIdx.x / 32;
+    small_linear_kernel(Out* out, const In* x, const W* weight, std::int64_t rows,
+                        std::int64_t columns, std::int64_t in, SmallLinear args, bool vectors) {
+  const std::int64_t column =
+      static_cast<std::int64_t>(blockIdx.x) * (kThreads / 32) + threadIdx.x / 32;
   if (column >= columns) return;
   const int lane = static_cast<int>(threadIdx.x) % 32;
   const W* w = weight + column * in;
@@ -70,9 +71,9 @@ void small_linear(const Tensor& out, const Tensor& x, const Tensor& weight, cons
         using In = std::remove_pointer_t<decltype(in_type)>;
         using W = std::remove_pointer_t<decltype(weight_type)>;
         const auto launch = [&](auto* kernel) {
-          kernel<<<blocks, kThreads, 0, stream>>>(static_cast<Out*>(out.data), static_cast<const In*>(x.data),
-                                                  static_cast<const W*>(weight.data), x.dim(0), out.dim(1), in, args,
-                                                  vectors);
+          kernel<<<blocks, kThreads, 0, stream>>>(
+              static_cast<Out*>(out.data), static_cast<const In*>(x.data),
+              static_cast<const W*>(weight.data), x.dim(0), out.dim(1), in, args, vectors);
         };
         if (x.dim(0) <= 1) {
           launch(&small_linear_kernel<Out, In, W, 1>);

@@ -22,7 +22,8 @@ template <typename F>
 __device__ float block_reduce(float value, F f) {
   __shared__ float parts[kThreads / 32];
 #pragma unroll
-  for (int step = 16; step > 0; step /= 2) value = f(value, __shfl_xor_sync(0xffffffffU, value, step));
+  for (int step = 16; step > 0; step /= 2)
+    value = f(value, __shfl_xor_sync(0xffffffffU, value, step));
   if (threadIdx.x % 32 == 0) parts[threadIdx.x / 32] = value;
   __syncthreads();
   float total = parts[0];
@@ -34,11 +35,12 @@ __device__ float block_reduce(float value, F f) {
 
 // The row is read three times; its 64 KiB at 16384 columns stay in the L2.
 template <typename T>
-__global__ void __launch_bounds__(kThreads) softmax_kernel(T* out, const float* scores, std::int64_t stride,
-                                                           SoftmaxInputs in) {
+__global__ void __launch_bounds__(kThreads)
+    softmax_kernel(T* out, const float* scores, std::int64_t stride, SoftmaxInputs in) {
   const float* row = scores + blockIdx.x * stride;
   T* target = out + blockIdx.x * stride;
-  const std::int64_t visible = in.causal ? min(in.columns, in.first_row + blockIdx.x + 1) : in.columns;
+  const std::int64_t visible =
+      in.causal ? min(in.columns, in.first_row + blockIdx.x + 1) : in.columns;
   float highest = -INFINITY;
   for (std::int64_t i = threadIdx.x; i < visible; i += kThreads) highest = fmaxf(highest, row[i]);
   highest = block_reduce(highest, MaxOf{});
@@ -52,7 +54,8 @@ __global__ void __launch_bounds__(kThreads) softmax_kernel(T* out, const float* 
 
 }  // namespace
 
-void softmax(const Tensor& out, const Tensor& scores, const SoftmaxInputs& inputs, cudaStream_t stream) {
+void softmax(const Tensor& out, const Tensor& scores, const SoftmaxInputs& inputs,
+             cudaStream_t stream) {
   with_activation(out.dtype, [&](auto* type) {
     using T = std::remove_pointer_t<decltype(type)>;
     softmax_kernel<<<static_cast<unsigned>(scores.dim(0)), kThreads, 0, stream>>>(

@@ -14,12 +14,24 @@ namespace zimage::cuda::kernels {
 
 constexpr int kVector = 8;
 
-__device__ __forceinline__ float to_float(float value) { return value; }
-__device__ __forceinline__ float to_float(__nv_bfloat16 value) { return __bfloat162float(value); }
-__device__ __forceinline__ float to_float(__half value) { return __half2float(value); }
-__device__ __forceinline__ void from_float(float& out, float value) { out = value; }
-__device__ __forceinline__ void from_float(__nv_bfloat16& out, float value) { out = __float2bfloat16_rn(value); }
-__device__ __forceinline__ void from_float(__half& out, float value) { out = __float2half_rn(value); }
+__device__ __forceinline__ float to_float(float value) {
+  return value;
+}
+__device__ __forceinline__ float to_float(__nv_bfloat16 value) {
+  return __bfloat162float(value);
+}
+__device__ __forceinline__ float to_float(__half value) {
+  return __half2float(value);
+}
+__device__ __forceinline__ void from_float(float& out, float value) {
+  out = value;
+}
+__device__ __forceinline__ void from_float(__nv_bfloat16& out, float value) {
+  out = __float2bfloat16_rn(value);
+}
+__device__ __forceinline__ void from_float(__half& out, float value) {
+  out = __float2half_rn(value);
+}
 
 __device__ __forceinline__ std::uint32_t pack_bf16(float low, float high) {
   const __nv_bfloat162 pair = __floats2bfloat162_rn(low, high);
@@ -51,8 +63,9 @@ __device__ __forceinline__ void store(float* out, const float (&values)[kVector]
   *reinterpret_cast<float4*>(out + 4) = make_float4(values[4], values[5], values[6], values[7]);
 }
 __device__ __forceinline__ void store(__nv_bfloat16* out, const float (&values)[kVector]) {
-  *reinterpret_cast<uint4*>(out) = make_uint4(pack_bf16(values[0], values[1]), pack_bf16(values[2], values[3]),
-                                              pack_bf16(values[4], values[5]), pack_bf16(values[6], values[7]));
+  *reinterpret_cast<uint4*>(out) =
+      make_uint4(pack_bf16(values[0], values[1]), pack_bf16(values[2], values[3]),
+                 pack_bf16(values[4], values[5]), pack_bf16(values[6], values[7]));
 }
 __device__ __forceinline__ void store(__half* out, const float (&values)[kVector]) {
 #pragma unroll
@@ -66,7 +79,9 @@ __device__ __forceinline__ float fast_exp2(float value) {
   return result;
 }
 
-__device__ __forceinline__ float swish(float value) { return __fdividef(value, 1.0F + __expf(-value)); }
+__device__ __forceinline__ float swish(float value) {
+  return __fdividef(value, 1.0F + __expf(-value));
+}
 
 // The sum over a warp, in every lane.
 __device__ __forceinline__ float warp_sum(float value) {
@@ -75,7 +90,9 @@ __device__ __forceinline__ float warp_sum(float value) {
   return value;
 }
 
-inline bool aligned(const Tensor& tensor) { return reinterpret_cast<std::uintptr_t>(tensor.data) % 16 == 0; }
+inline bool aligned(const Tensor& tensor) {
+  return reinterpret_cast<std::uintptr_t>(tensor.data) % 16 == 0;
+}
 
 // Blocks for n items at `per_block` each, at most 2^30.
 inline unsigned blocks_for(std::int64_t n, std::int64_t per_block) {
@@ -89,7 +106,8 @@ void with_type(DType dtype, F&& f) {
     case DType::F32: f(static_cast<float*>(nullptr)); return;
     case DType::BF16: f(static_cast<__nv_bfloat16*>(nullptr)); return;
     case DType::F16: f(static_cast<__half*>(nullptr)); return;
-    default: throw Error(ErrorCode::Unsupported, "cuda: no kernel for " + std::string(name_of(dtype)));
+    default:
+      throw Error(ErrorCode::Unsupported, "cuda: no kernel for " + std::string(name_of(dtype)));
   }
 }
 // Likewise for activations, which are never f16.

@@ -11,7 +11,8 @@ namespace {
 constexpr int kThreads = 256;
 
 template <typename Out, typename In>
-__global__ void place_rows_kernel(Out* out, const In* source, std::int64_t in, RowPlacement placement, bool vectors) {
+__global__ void place_rows_kernel(Out* out, const In* source, std::int64_t in,
+                                  RowPlacement placement, bool vectors) {
   const std::int64_t row = placement.first_row + blockIdx.x;
   const std::int64_t target =
       placement.part < 0 ? row : gate_up_column(row, placement.part, placement.features);
@@ -29,7 +30,8 @@ __global__ void place_rows_kernel(Out* out, const In* source, std::int64_t in, R
 }
 
 template <typename Out, typename In>
-__global__ void place_kernel_kernel(Out* out, const In* source, std::int64_t n, std::int64_t in, std::int64_t taps) {
+__global__ void place_kernel_kernel(Out* out, const In* source, std::int64_t n, std::int64_t in,
+                                    std::int64_t taps) {
   const std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * kThreads + threadIdx.x;
   if (i >= n) return;
   const std::int64_t channel = i % in;
@@ -38,13 +40,17 @@ __global__ void place_kernel_kernel(Out* out, const In* source, std::int64_t n, 
   from_float(out[i], to_float(source[(o * in + channel) * taps + tap]));
 }
 
-// Rows (or columns) of a 3-wide kernel that read the same pixel of the smaller map. Phase 0 reads pixels -1
-// (kernel row 0) and 0 (rows 1 and 2), phase 1 pixels 0 (rows 0 and 1) and 1 (row 2).
-__device__ int first_of(int phase, int tap) { return phase == 0 ? tap : 2 * tap; }
-__device__ int last_of(int phase, int tap) { return phase == 0 ? 2 * tap : 1 + tap; }
+// Rows (or columns) of a 3-wide kernel that read the same pixel of the smaller map. Phase 0 reads
+// pixels -1 (kernel row 0) and 0 (rows 1 and 2), phase 1 pixels 0 (rows 0 and 1) and 1 (row 2).
+__device__ int first_of(int phase, int tap) {
+  return phase == 0 ? tap : 2 * tap;
+}
+__device__ int last_of(int phase, int tap) {
+  return phase == 0 ? 2 * tap : 1 + tap;
+}
 
-__global__ void phases_kernel(__nv_bfloat16* out, const __nv_bfloat16* kernel, std::int64_t n, std::int64_t in,
-                              std::int64_t rows) {
+__global__ void phases_kernel(__nv_bfloat16* out, const __nv_bfloat16* kernel, std::int64_t n,
+                              std::int64_t in, std::int64_t rows) {
   const std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * kThreads + threadIdx.x;
   if (i >= n) return;
   const std::int64_t channel = i % in;
@@ -62,7 +68,8 @@ __global__ void phases_kernel(__nv_bfloat16* out, const __nv_bfloat16* kernel, s
 
 }  // namespace
 
-void place_rows(const Tensor& out, const Tensor& source, const RowPlacement& placement, cudaStream_t stream) {
+void place_rows(const Tensor& out, const Tensor& source, const RowPlacement& placement,
+                cudaStream_t stream) {
   const std::int64_t in = source.dim(1);
   if (source.elements() == 0) return;
   const bool vectors = in % kVector == 0 && aligned(out) && aligned(source);
@@ -94,8 +101,8 @@ void place_kernel(const Tensor& out, const Tensor& source, cudaStream_t stream) 
 
 void upsampling_phases(const Tensor& out, const Tensor& kernel, cudaStream_t stream) {
   phases_kernel<<<blocks_for(out.elements(), kThreads), kThreads, 0, stream>>>(
-      static_cast<__nv_bfloat16*>(out.data), static_cast<const __nv_bfloat16*>(kernel.data), out.elements(),
-      kernel.dim(3), kernel.dim(0));
+      static_cast<__nv_bfloat16*>(out.data), static_cast<const __nv_bfloat16*>(kernel.data),
+      out.elements(), kernel.dim(3), kernel.dim(0));
   check_launch();
 }
 

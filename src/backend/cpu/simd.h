@@ -31,13 +31,12 @@
 //   zero(), broadcast(x)        the same number in every lane; broadcast_load(p)
 //   fma(a, b, c)                a b + c; fnma(a, b, c): c - a b
 //   max(a, b), min(a, b)        b where either is NaN
-//   sum(x), max_of(x)           over the lanes
+//   sum(x)                      over the lanes
 //   Words                       kLanes 32-bit words, each two bf16 numbers; load_words(p)
 //   low_bf16(w), high_bf16(w)   the lower or upper halves as floats
 //   join_halves(low, high)      words as the bits of a Vec, from two rows of kLanes halves;
 //                               a null row is zeros
-//   load_bf16(p), load_f16(p)   kLanes 16-bit numbers, widened exactly
-//   store_bf16(p, x)            rounded to nearest even, as float_to_bf16
+//   load_f16(p)                 kLanes f16 numbers, widened exactly
 //   low_bits_as_exponent(x)     the float whose exponent field is the lowest eight bits of x
 //   select_less(a, b, x, y)     per lane a < b ? x : y
 //   even_twice(x)               x0 x0 x2 x2 ..; odd_twice(x): x1 x1 x3 x3 ..

@@ -76,11 +76,6 @@ inline float sum(Vec x) {
   s = _mm_add_ps(s, _mm_movehl_ps(s, s));
   return _mm_cvtss_f32(_mm_add_ss(s, _mm_movehdup_ps(s)));
 }
-inline float max_of(Vec x) {
-  __m128 s = _mm_max_ps(_mm256_castps256_ps128(x.v), _mm256_extractf128_ps(x.v, 1));
-  s = _mm_max_ps(s, _mm_movehl_ps(s, s));
-  return _mm_cvtss_f32(_mm_max_ss(s, _mm_movehdup_ps(s)));
-}
 
 inline Words load_words(const void* p) {
   return {_mm256_loadu_si256(static_cast<const __m256i*>(p))};
@@ -100,22 +95,8 @@ inline Vec join_halves(const std::uint16_t* low, const std::uint16_t* high) {
   const __m256i upper = _mm256_slli_epi32(widen_halves(high), 16);
   return {_mm256_castsi256_ps(_mm256_or_si256(widen_halves(low), upper))};
 }
-inline Vec load_bf16(const std::uint16_t* p) {
-  return low_bf16({widen_halves(p)});
-}
 inline Vec load_f16(const std::uint16_t* p) {
   return {_mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)))};
-}
-inline void store_bf16(std::uint16_t* p, Vec x) {
-  const __m256i bits = _mm256_castps_si256(x.v);
-  const __m256i odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
-  const __m256i bias = _mm256_add_epi32(odd, _mm256_set1_epi32(0x7fff));
-  const __m256i quiet = _mm256_or_si256(bits, _mm256_set1_epi32(0x400000));
-  const __m256i nan = _mm256_castps_si256(_mm256_cmp_ps(x.v, x.v, _CMP_UNORD_Q));
-  const __m256i rounded = _mm256_blendv_epi8(_mm256_add_epi32(bits, bias), quiet, nan);
-  const __m256i halves = _mm256_srli_epi32(rounded, 16);
-  const __m256i packed = _mm256_permute4x64_epi64(_mm256_packus_epi32(halves, halves), 0x08);
-  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm256_castsi256_si128(packed));
 }
 
 inline Vec low_bits_as_exponent(Vec x) {

@@ -78,13 +78,6 @@ inline float sum(Vec x) {
   s = _mm_add_ps(s, _mm_movehl_ps(s, s));
   return _mm_cvtss_f32(_mm_add_ss(s, _mm_movehdup_ps(s)));
 }
-inline float max_of(Vec x) {
-  const __m256 upper = _mm512_extractf32x8_ps(x.v, 1);
-  const __m256 s8 = _mm256_max_ps(_mm512_castps512_ps256(x.v), upper);
-  __m128 s = _mm_max_ps(_mm256_castps256_ps128(s8), _mm256_extractf128_ps(s8, 1));
-  s = _mm_max_ps(s, _mm_movehl_ps(s, s));
-  return _mm_cvtss_f32(_mm_max_ss(s, _mm_movehdup_ps(s)));
-}
 
 inline Words load_words(const void* p) {
   return {_mm512_loadu_si512(p)};
@@ -104,21 +97,8 @@ inline Vec join_halves(const std::uint16_t* low, const std::uint16_t* high) {
   const __m512i upper = _mm512_slli_epi32(widen_halves(high), 16);
   return {_mm512_castsi512_ps(_mm512_or_si512(widen_halves(low), upper))};
 }
-inline Vec load_bf16(const std::uint16_t* p) {
-  return low_bf16({widen_halves(p)});
-}
 inline Vec load_f16(const std::uint16_t* p) {
   return {_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)))};
-}
-inline void store_bf16(std::uint16_t* p, Vec x) {
-  const __m512i bits = _mm512_castps_si512(x.v);
-  const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
-  const __m512i bias = _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff));
-  const __mmask16 nan = _mm512_cmp_ps_mask(x.v, x.v, _CMP_UNORD_Q);
-  const __m512i rounded =
-      _mm512_mask_or_epi32(_mm512_add_epi32(bits, bias), nan, bits, _mm512_set1_epi32(0x400000));
-  const __m256i halves = _mm512_cvtepi32_epi16(_mm512_srli_epi32(rounded, 16));
-  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), halves);
 }
 
 inline Vec low_bits_as_exponent(Vec x) {

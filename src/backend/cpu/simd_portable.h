@@ -79,11 +79,6 @@ inline Vec keep_n(Vec x, int n) {
 inline float sum(Vec x) {
   return (x.v[0] + x.v[2]) + (x.v[1] + x.v[3]);
 }
-inline float max_of(Vec x) {
-  const float a = x.v[0] > x.v[2] ? x.v[0] : x.v[2];
-  const float b = x.v[1] > x.v[3] ? x.v[1] : x.v[3];
-  return a > b ? a : b;
-}
 
 inline FloatVector as_floats(UnsignedVector bits) {
   FloatVector x;
@@ -115,9 +110,6 @@ inline UnsignedVector load_halves(const std::uint16_t* p) {
 inline Vec join_halves(const std::uint16_t* low, const std::uint16_t* high) {
   return {as_floats(load_halves(low) | (load_halves(high) << 16))};
 }
-inline Vec load_bf16(const std::uint16_t* p) {
-  return low_bf16({load_halves(p)});
-}
 inline Vec load_f16(const std::uint16_t* p) {
   const UnsignedVector half = load_halves(p);
   const UnsignedVector sign = (half & 0x8000U) << 16;
@@ -127,12 +119,6 @@ inline Vec load_f16(const std::uint16_t* p) {
   const UnsignedVector special =
       (half & 0x7c00U) == 0x7c00U ? UnsignedVector{} + 0x7f800000U : UnsignedVector{};
   return {as_floats(as_bits(size) | special | sign)};
-}
-inline void store_bf16(std::uint16_t* p, Vec x) {
-  const UnsignedVector bits = as_bits(x.v);
-  const UnsignedVector rounded = bits + 0x7fffU + ((bits >> 16) & 1U);
-  const UnsignedVector result = (bits & 0x7fffffffU) > 0x7f800000U ? bits | 0x400000U : rounded;
-  for (int i = 0; i < kLanes; ++i) p[i] = static_cast<std::uint16_t>(result[i] >> 16);
 }
 
 inline Vec low_bits_as_exponent(Vec x) {

@@ -284,8 +284,9 @@ void maps(Bench& b) {
 }
 
 // Everything, or only the rates under the power limit.
-void run(Bench& b, std::int64_t tokens, bool everything) {
-  if (everything) {
+enum class Extent { Everything, Sustained };
+void run(Bench& b, std::int64_t tokens, Extent extent) {
+  if (extent == Extent::Everything) {
     products(b, tokens, "");
     rows(b, tokens);
     maps(b);
@@ -298,24 +299,24 @@ void run(Bench& b, std::int64_t tokens, bool everything) {
 
 int main(int argc, char** argv) {
   const std::int64_t tokens = argc > 1 ? std::atol(argv[1]) : 4224;
-  const bool everything = argc < 3;
+  const Extent extent = argc < 3 ? Extent::Everything : Extent::Sustained;
   {
     Bench b(CudaOptions{});
-    run(b, tokens, everything);
+    run(b, tokens, extent);
   }
   try {
     Bench b(CudaOptions{});
     b.backend().set_encoding(Encoding::Fp8);
     std::printf("== fp8\n");
-    if (everything) products(b, tokens, "");
+    if (extent == Extent::Everything) products(b, tokens, "");
     sustained(b, tokens);
   } catch (const Error& error) {
     std::printf("%s\n", error.what());
   }
-  if (!everything) return 0;
+  if (extent == Extent::Sustained) return 0;
   std::printf("== without the kernels for Hopper\n");
   CudaOptions options;
   options.hopper_kernels = false;
   Bench b(options);
-  run(b, tokens, everything);
+  run(b, tokens, extent);
 }

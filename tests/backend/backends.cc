@@ -24,6 +24,16 @@ std::vector<BackendCase> conformance_backends() {
 #ifdef ZIMAGE_CUDA
   if (cuda_device_count() > 0) {
     backends.push_back({"cuda_bf16", [] { return make_cuda_backend(0, {}); }});
+    backends.push_back({"cuda_bf16_portable", [] {
+                          CudaOptions options;
+                          options.hopper_kernels = false;
+                          return make_cuda_backend(0, options);
+                        }});
+    backends.push_back({"cuda_f32", [] {
+                          CudaOptions options;
+                          options.activations = DType::F32;
+                          return make_cuda_backend(0, options);
+                        }});
   }
 #endif
   return backends;

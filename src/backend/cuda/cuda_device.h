@@ -88,9 +88,9 @@ class CudaBackend final : public Backend {
   // Where rms_norm may leave x as e4m3 for the product that follows; empty where no product takes
   // it.
   kernels::Fp8Matrix copy_for(const Tensor& x);
-  void multiply(const Tensor& out, const Tensor& x, const Weight& weight, bool accumulate);
-  // out = bias rows, or out += bias rows; returns whether a product is now to be added to out.
-  bool begin_sums(const Tensor& out, const Tensor& bias, bool accumulate);
+  void multiply(const Tensor& out, const Tensor& x, const Weight& weight, kernels::RowMode mode);
+  // Puts bias rows into out, or adds them; returns how a product is to follow.
+  kernels::RowMode begin_sums(const Tensor& out, const Tensor& bias, kernels::RowMode mode);
   bool fused_swiglu(const Tensor& out, const Tensor& x) const;
   bool fused_linear(const Tensor& out, const Tensor& x) const;
   void attention_in_chunks(const Tensor& out, const Tensor& qkv, const AttentionArgs& args);

@@ -159,7 +159,7 @@ void CudaBackend::multiply_fp8(const Tensor& out, const Tensor& x, const Weight&
 }
 
 void CudaBackend::multiply(const Tensor& out, const Tensor& x, const Weight& weight,
-                           bool accumulate) {
+                           kernels::RowMode mode) {
   const std::int64_t depth = weight.kernel * weight.kernel * weight.in;
   const bool all_aligned = aligned(out) && aligned(x) && aligned(matrix_of(weight));
   matmul_->run({.rows = x.dim(0),
@@ -171,15 +171,15 @@ void CudaBackend::multiply(const Tensor& out, const Tensor& x, const Weight& wei
                 .in = weight.dtype,
                 .out = out.dtype,
                 .alignment = all_aligned ? 16 : static_cast<std::int64_t>(size_of(x.dtype)),
-                .accumulate = accumulate},
+                .accumulate = mode == kernels::RowMode::Add},
                x.data, weight.data, out.data, 1.0F, stream_);
 }
 
-bool CudaBackend::begin_sums(const Tensor& out, const Tensor& bias, bool accumulate) {
-  if (bias.empty()) return accumulate;
-  kernels::fill_rows(out, bias, accumulate ? kernels::RowMode::Add : kernels::RowMode::Fill,
-                     stream_);
-  return true;
+kernels::RowMode CudaBackend::begin_sums(const Tensor& out, const Tensor& bias,
+                                         kernels::RowMode mode) {
+  if (bias.empty()) return mode;
+  kernels::fill_rows(out, bias, mode, stream_);
+  return kernels::RowMode::Add;
 }
 
 void CudaBackend::do_linear(const Tensor& out, const Tensor& x, const Weight& weight,
@@ -209,10 +209,10 @@ void CudaBackend::do_linear(const Tensor& out, const Tensor& x, const Weight& we
       silu ? static_cast<std::size_t>(out.elements()) * sizeof(float) : 0;
   std::byte* memory = operand + sums_bytes > 0 ? scratch(operand + sums_bytes) : nullptr;
   const Tensor sums = silu ? Tensor{memory + operand, DType::F32, out.shape} : out;
-  const bool accumulate = begin_sums(sums, args.bias, args.accumulate && !silu);
-  multiply(sums, as_operand(x, memory), weight, accumulate);
+  const auto mode = args.accumulate ? kernels::RowMode::Add : kernels::RowMode::Fill;
+  multiply(sums, as_operand(x, memory), weight,
+           begin_sums(sums, args.bias, silu ? kernels::RowMode::Fill : mode));
   if (silu) {
-    const auto mode = args.accumulate ? kernels::SiluMode::Add : kernels::SiluMode::Fill;
     kernels::silu_of_sums(out, sums, mode, stream_);
   }
 }
@@ -247,7 +247,7 @@ void CudaBackend::do_swiglu(const Tensor& out, const Tensor& x, const Weight& ga
   if (x.dim(0) <= kernels::kSmallRows) {
     kernels::small_linear(both, x, matrix_of(gate_up), {}, stream_);
   } else {
-    multiply(both, as_operand(x, memory), gate_up, false);
+    multiply(both, as_operand(x, memory), gate_up, kernels::RowMode::Fill);
   }
   kernels::silu_mul(out, both, stream_);
 }
@@ -447,7 +447,8 @@ void CudaBackend::conv_by_patches(const Tensor& out, const Tensor& x, const Weig
   std::byte* memory = operand + chunks.bytes > 0 ? scratch(operand + chunks.bytes) : nullptr;
   const Tensor map = as_operand(x, memory);
   const Tensor pixels = out.reshaped({out.dim(0) * out.dim(1), out.dim(2)});
-  const bool accumulate = begin_sums(pixels, args.bias, args.accumulate);
+  const kernels::RowMode mode = begin_sums(
+      pixels, args.bias, args.accumulate ? kernels::RowMode::Add : kernels::RowMode::Fill);
   const std::int64_t width = out.dim(1);
   for (std::int64_t first = 0; first < out.dim(0); first += chunks.rows) {
     const std::int64_t count = std::min(chunks.rows, out.dim(0) - first);
@@ -460,7 +461,7 @@ void CudaBackend::conv_by_patches(const Tensor& out, const Tensor& x, const Weig
     } else {
       patches.data = map.data;
     }
-    multiply(pixels.rows(first * width, (first + count) * width), patches, weight, accumulate);
+    multiply(pixels.rows(first * width, (first + count) * width), patches, weight, mode);
   }
 }
 

@@ -302,7 +302,8 @@ void Matmul::write_cache() const {
   std::error_code ignored;
   std::filesystem::create_directories(options_.cache.parent_path(), ignored);
   std::filesystem::path fresh = options_.cache;
-  fresh += "." + std::to_string(::getpid());
+  fresh += ".";
+  fresh += std::to_string(::getpid());
   {
     std::ofstream file(fresh);
     for (const auto& [shape, choice] : choices_) file << shape << ' ' << choice << '\n';

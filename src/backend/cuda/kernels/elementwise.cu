@@ -100,10 +100,10 @@ __global__ void rows_kernel(T* out, const float* row, std::int64_t n, std::int64
 }
 
 template <typename T>
-__global__ void silu_of_sums_kernel(T* out, const float* sums, std::int64_t n, SiluMode mode) {
+__global__ void silu_of_sums_kernel(T* out, const float* sums, std::int64_t n, RowMode mode) {
   const std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * kThreads + threadIdx.x;
   if (i >= n) return;
-  from_float(out[i], swish(sums[i]) + (mode == SiluMode::Add ? to_float(out[i]) : 0.0F));
+  from_float(out[i], swish(sums[i]) + (mode == RowMode::Add ? to_float(out[i]) : 0.0F));
 }
 
 template <typename Out, typename In>
@@ -179,7 +179,7 @@ void fill_rows(const Tensor& out, const Tensor& row, RowMode mode, cudaStream_t 
   check_launch();
 }
 
-void silu_of_sums(const Tensor& out, const Tensor& sums, SiluMode mode, cudaStream_t stream) {
+void silu_of_sums(const Tensor& out, const Tensor& sums, RowMode mode, cudaStream_t stream) {
   if (out.elements() == 0) return;
   with_activation(out.dtype, [&](auto* type) {
     using T = std::remove_pointer_t<decltype(type)>;

@@ -23,8 +23,7 @@ void fill_noise(const Tensor& out, cudaStream_t stream);
 enum class RowMode : std::uint8_t { Fill, Add };
 void fill_rows(const Tensor& out, const Tensor& row, RowMode mode, cudaStream_t stream);
 // out = silu(sums), or out += the same; sums f32 of out's shape.
-enum class SiluMode : std::uint8_t { Fill, Add };
-void silu_of_sums(const Tensor& out, const Tensor& sums, SiluMode mode, cudaStream_t stream);
+void silu_of_sums(const Tensor& out, const Tensor& sums, RowMode mode, cudaStream_t stream);
 // out [T, F] = silu(gate) * up from gate_up [T, 2F], columns ordered by gate_up_column().
 void silu_mul(const Tensor& out, const Tensor& gate_up, cudaStream_t stream);
 

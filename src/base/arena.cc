@@ -31,9 +31,8 @@ void* Arena::allocate(std::size_t bytes) {
   const std::size_t offset = used_;
   used_ += rounded;
   peak_ = std::max(peak_, used_);
-  if (measuring())
-    return reinterpret_cast<void*>(
-        kMeasuringBase + offset);  // NOLINT(performance-no-int-to-ptr): never dereferenced
+  // NOLINTNEXTLINE(performance-no-int-to-ptr): never dereferenced
+  if (measuring()) return reinterpret_cast<void*>(kMeasuringBase + offset);
   return base_ + offset;
 }
 

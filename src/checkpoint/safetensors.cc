@@ -185,10 +185,11 @@ std::vector<StoredTensor> parse_safetensors(std::span<const std::byte> file,
   const std::uint64_t data_begin = kLengthBytes + length;
   const Json document =
       parse_json_unique(as_text(file.subspan(kLengthBytes, length)), name + ": header");
+  const std::string metadata_name = name + ": " + std::string(kMetadata);
   std::vector<StoredTensor> tensors;
   for (const auto& [key, value] : document.items()) {
     if (key == kMetadata) {
-      check_metadata(value, name + ": " + key);
+      check_metadata(value, metadata_name);
       continue;
     }
     tensors.push_back(

@@ -22,6 +22,7 @@ std::vector<float> denoise(const Run& run, const ZImageTransformer& transformer,
   const Tensor velocity = frame.make(DType::F32, shape);  // [T, 64], negated
   be.upload(latents, drawing.noise.data());
   std::vector<float> times;
+  times.reserve(static_cast<std::size_t>(drawing.steps()));
   for (std::int64_t i = 0; i < drawing.steps(); ++i) {
     times.push_back(time_of(sigmas[static_cast<std::size_t>(i)]));
   }

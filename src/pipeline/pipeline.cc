@@ -111,7 +111,8 @@ class Pipeline::Impl {
   Drawing make_drawing(const Request& request, const PromptTokens& tokens) const;
   Plan plan(const Drawing& drawing);
   void plan_networks();
-  std::unique_ptr<ZImageTransformer> make_transformer(TensorSource& tensors, Backend& backend) const;
+  std::unique_ptr<ZImageTransformer> make_transformer(TensorSource& tensors,
+                                                      Backend& backend) const;
   void load(Stage stage);
   void reserve(const Plan& plan);
   std::unique_ptr<PartWeights>& weights_of(Stage stage) {
@@ -136,11 +137,7 @@ class Pipeline::Impl::RunObserver final : public DrawingObserver {
   // `noise` is waited for when the denoising begins, and becomes the drawing's.
   RunObserver(Impl& impl, const Run& run, const ProgressFn& progress, Drawing& drawing,
               std::future<std::vector<float>> noise)
-      : impl_(impl),
-        run_(run),
-        progress_(progress),
-        drawing_(drawing),
-        noise_(std::move(noise)) {}
+      : impl_(impl), run_(run), progress_(progress), drawing_(drawing), noise_(std::move(noise)) {}
 
   Timings timings;
   std::vector<float> pixels;
@@ -347,8 +344,8 @@ Result Pipeline::Impl::generate_on(Backend& backend, const Request& request,
   const Plan needed = plan(drawing);
   reserve(needed);
   // Made beside the text encoder's work, which on a GPU takes no longer.
-  std::future<std::vector<float>> noise = std::async(
-      std::launch::async, noise_tokens, drawing.latent, request.seed, request.rng);
+  std::future<std::vector<float>> noise =
+      std::async(std::launch::async, noise_tokens, drawing.latent, request.seed, request.rng);
   Arena arena(activations_.data(), activations_.bytes());
   const Run run{.backend = backend, .arena = arena, .stop = std::move(stop)};
   RunObserver observer(*this, run, progress, drawing, std::move(noise));

@@ -27,10 +27,10 @@ enum class RngKind : std::uint8_t { Cpu, Cuda };
 // What to draw. Absent fields take the model's defaults.
 struct Request {
   std::string prompt;  // UTF-8; may be empty
-  std::optional<std::int64_t>
-      width;  // pixels, 1 or more; drawn on the next multiple of 16 and cropped
-  std::optional<std::int64_t> height;
-  std::optional<std::int64_t> steps;  // transformer forwards, 1 or more
+  // Pixels, 1 or more; drawn on the next multiple of 16 and cropped.
+  std::optional<std::int64_t> width = {};
+  std::optional<std::int64_t> height = {};
+  std::optional<std::int64_t> steps = {};  // transformer forwards, 1 or more
   std::uint64_t seed = 0;
   RngKind rng = RngKind::Cpu;
 };
@@ -83,8 +83,8 @@ struct Plan {
 struct PipelineOptions {
   std::filesystem::path
       model;  // a model folder; with random_weights, its configuration files suffice
-  std::string device = "auto";  // "auto", "cpu", "cuda", "cuda:1", "reference"
-  int threads = 0;              // 0: one for each core this process may use
+  std::string device = "auto";    // "auto", "cpu", "cuda", "cuda:1", "reference"
+  int threads = 0;                // 0: one for each core this process may use
   std::string encoding = "auto";  // of the transformer's matrices: "auto" or "fp8" (on CUDA)
   std::int64_t random_tokens =
       101;                      // with random weights: of the prompt, in place of a tokenizer's

@@ -8,9 +8,7 @@ namespace {
 
 class PlanObserver final : public DrawingObserver {
  public:
-  PlanObserver(PlanBackend& backend, Arena& arena) : backend_(backend), arena_(arena) {
-    for (std::size_t i = 0; i < stages_.size(); ++i) stages_[i].stage = static_cast<Stage>(i);
-  }
+  PlanObserver(PlanBackend& backend, Arena& arena) : backend_(backend), arena_(arena) {}
 
   const std::array<StagePlan, 3>& stages() const { return stages_; }
 
@@ -38,7 +36,9 @@ class PlanObserver final : public DrawingObserver {
 
   PlanBackend& backend_;
   Arena& arena_;
-  std::array<StagePlan, 3> stages_;
+  std::array<StagePlan, 3> stages_{StagePlan{.stage = Stage::EncodePrompt},
+                                   StagePlan{.stage = Stage::Denoise},
+                                   StagePlan{.stage = Stage::Decode}};
   std::optional<Stage> stage_;
 };
 

@@ -12,7 +12,7 @@ namespace zimage {
 
 // How noise levels are moved towards 1: by the constant `shift`, or by a figure that grows with the
 // picture ("dynamic shifting").
-enum class TimeShift { Static, Exponential, Linear };
+enum class TimeShift : std::uint8_t { Static, Exponential, Linear };
 
 // The part of scheduler_config.json that sampling depends on. Defaults are diffusers' own.
 struct SchedulerConfig {

@@ -1,6 +1,6 @@
-// Times every operation of another backend by waiting for it. What enters is the backend that does the
-// work; what leaves is a table by kind of operation. Waiting hides overlap, so the sum is more than an
-// unprofiled run takes.
+// Times every operation of another backend by waiting for it. What enters is the backend that does
+// the work; what leaves is a table by kind of operation. Waiting hides overlap, so the sum is more
+// than an unprofiled run takes.
 #pragma once
 
 #include <map>

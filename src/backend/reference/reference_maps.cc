@@ -1,4 +1,5 @@
 // The meaning of the two operations on feature maps, as loops.
+#include <algorithm>
 #include <cmath>
 #include <vector>
 
@@ -14,31 +15,35 @@ const float* pixel(const Tensor& x, std::int64_t row, std::int64_t column, std::
   return x.as<float>() + ((row / factor) * x.dim(1) + column / factor) * x.dim(2);
 }
 
+// sums[o] += the products of one pixel with one place of the kernel, for every output channel.
+void add_products(std::vector<double>& sums, const float* source, const Weight& weight,
+                  std::int64_t tap) {
+  const float* w = static_cast<const float*>(weight.data);  // [out, in, side, side]
+  const std::int64_t taps = weight.kernel * weight.kernel;
+  for (std::int64_t o = 0; o < weight.out; ++o) {
+    double& sum = sums[static_cast<std::size_t>(o)];
+    for (std::int64_t i = 0; i < weight.in; ++i) {
+      sum +=
+          static_cast<double>(source[i]) * static_cast<double>(w[(o * weight.in + i) * taps + tap]);
+    }
+  }
+}
+
 }  // namespace
 
 void ReferenceBackend::do_conv2d(const Tensor& out, const Tensor& x, const Weight& weight,
                                  const ConvArgs& args) {
   const std::int64_t side = weight.kernel;
   const std::int64_t factor = args.upsample_2x ? 2 : 1;
-  const float* w = static_cast<const float*>(weight.data);  // [out, in, side, side]
-  std::vector<double> sums(static_cast<std::size_t>(weight.out));
+  std::vector<double> bias(static_cast<std::size_t>(weight.out));
+  if (!args.bias.empty()) std::copy_n(args.bias.as<float>(), weight.out, bias.begin());
   for (std::int64_t row = 0; row < out.dim(0); ++row) {
     for (std::int64_t column = 0; column < out.dim(1); ++column) {
-      for (std::int64_t o = 0; o < weight.out; ++o) {
-        sums[static_cast<std::size_t>(o)] =
-            args.bias.empty() ? 0.0 : static_cast<double>(args.bias.as<float>()[o]);
-      }
+      std::vector<double> sums = bias;
       for (std::int64_t tap = 0; tap < side * side; ++tap) {
         const float* source =
             pixel(x, row + tap / side - side / 2, column + tap % side - side / 2, factor);
-        if (source == nullptr) continue;
-        for (std::int64_t o = 0; o < weight.out; ++o) {
-          double& sum = sums[static_cast<std::size_t>(o)];
-          for (std::int64_t i = 0; i < weight.in; ++i) {
-            sum += static_cast<double>(source[i]) *
-                   static_cast<double>(w[(o * weight.in + i) * side * side + tap]);
-          }
-        }
+        if (source != nullptr) add_products(sums, source, weight, tap);
       }
       float* target = out.as<float>() + (row * out.dim(1) + column) * weight.out;
       for (std::int64_t o = 0; o < weight.out; ++o) {

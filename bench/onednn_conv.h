@@ -33,7 +33,6 @@ void set_onednn_threads(int threads);
 
 enum class OnednnAlgorithm { Direct, Winograd };
 
-
 // Reads the operands at once. The result owns what it needs.
 OnednnConv make_onednn_conv(OnednnAlgorithm algorithm, const ConvShape& shape,
                             const ConvOperands& operands);

@@ -187,7 +187,8 @@ class Backend {
   // A measuring slab gets the same allocations and no bytes, so that loading twice first measures,
   // then loads. Host memory may be unmapped when the call returns and synchronize() has.
 
-  // For every load_matrix() from here on. Throws Unsupported where the backend has no such encoding.
+  // For every load_matrix() from here on. Throws Unsupported where the backend has no such
+  // encoding.
   virtual void set_encoding(Encoding encoding);
 
   // Parts [out_i, in], stacked by rows. Role GateUp takes exactly two parts of equal shape.

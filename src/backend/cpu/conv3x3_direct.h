@@ -8,36 +8,36 @@
 
 namespace zimage::cpu::ZIMAGE_CPU_ISA {
 
-// kLanes channels of the products of Pixels neighbours: pixel (i, j) of the 3 x (Pixels + 2)
-// inputs at pixels[i (Pixels + 2) + j], kernel (o, i, j) at weight + ((3 o + i) 3 + j)
+// kLanes channels of the products of kPixels neighbours: pixel (i, j) of the 3 x (kPixels + 2)
+// inputs at pixels[i (kPixels + 2) + j], kernel (o, i, j) at weight + ((3 o + i) 3 + j)
 // weight_pixel.
-template <int Out, int Pixels, typename Load>
-inline void multiply_pixels(Vec (&sums)[Pixels][Out], const float* const* pixels,
+template <int kOut, int kPixels, typename Load>
+inline void multiply_pixels(Vec (&sums)[kPixels][kOut], const float* const* pixels,
                             const float* weight, std::ptrdiff_t weight_pixel,
                             std::ptrdiff_t channel, const Load& load_pixel) {
 #pragma GCC unroll 6
   for (int i = 0; i < 3; ++i) {
-    Vec input[Pixels + 2];
+    Vec input[kPixels + 2];
 #pragma GCC unroll 6
-    for (int j = 0; j < Pixels + 2; ++j) {
-      input[j] = load_pixel(pixels[i * (Pixels + 2) + j] + channel);
+    for (int j = 0; j < kPixels + 2; ++j) {
+      input[j] = load_pixel(pixels[i * (kPixels + 2) + j] + channel);
     }
 #pragma GCC unroll 6
     for (int j = 0; j < 3; ++j) {
 #pragma GCC unroll 6
-      for (int o = 0; o < Out; ++o) {
+      for (int o = 0; o < kOut; ++o) {
         const Vec factor = load(weight + ((3 * o + i) * 3 + j) * weight_pixel + channel);
 #pragma GCC unroll 6
-        for (int p = 0; p < Pixels; ++p) sums[p][o] = fma(input[p + j], factor, sums[p][o]);
+        for (int p = 0; p < kPixels; ++p) sums[p][o] = fma(input[p + j], factor, sums[p][o]);
       }
     }
   }
 }
 
-// Pixels neighbours of `row` from `column` on; those beyond the width are not stored.
-template <int Out, int Pixels>
+// kPixels neighbours of `row` from `column` on; those beyond the width are not stored.
+template <int kOut, int kPixels>
 inline void direct_pixels(const ConvTask& task, std::ptrdiff_t row, std::ptrdiff_t column) {
-  constexpr int kColumns = Pixels + 2;
+  constexpr int kColumns = kPixels + 2;
   const std::ptrdiff_t divisor = task.upsample_2x ? 2 : 1;
   const float* pixels[3 * kColumns];
   for (int i = 0; i < 3; ++i) {
@@ -49,41 +49,41 @@ inline void direct_pixels(const ConvTask& task, std::ptrdiff_t row, std::ptrdiff
       pixels[i * kColumns + j] = inside ? task.x + pixel * task.in : task.zeros;
     }
   }
-  Vec sums[Pixels][Out];
+  Vec sums[kPixels][kOut];
 #pragma GCC unroll 4
-  for (int p = 0; p < Pixels; ++p) {
+  for (int p = 0; p < kPixels; ++p) {
 #pragma GCC unroll 4
-    for (int o = 0; o < Out; ++o) sums[p][o] = zero();
+    for (int o = 0; o < kOut; ++o) sums[p][o] = zero();
   }
   const std::ptrdiff_t weight_pixel = (task.in + kConvPanel - 1) / kConvPanel * kConvPanel;
   const std::ptrdiff_t whole = task.in / kLanes * kLanes;
   for (std::ptrdiff_t channel = 0; channel < whole; channel += kLanes) {
-    multiply_pixels<Out, Pixels>(sums, pixels, task.weight, weight_pixel, channel,
-                                 [](const float* p) { return load(p); });
+    multiply_pixels<kOut, kPixels>(sums, pixels, task.weight, weight_pixel, channel,
+                                   [](const float* p) { return load(p); });
   }
   if (whole < task.in) {
     const int rest = static_cast<int>(task.in - whole);
-    multiply_pixels<Out, Pixels>(sums, pixels, task.weight, weight_pixel, whole,
-                                 [rest](const float* p) { return load_n(p, rest); });
+    multiply_pixels<kOut, kPixels>(sums, pixels, task.weight, weight_pixel, whole,
+                                   [rest](const float* p) { return load_n(p, rest); });
   }
 #pragma GCC unroll 4
-  for (int p = 0; p < Pixels; ++p) {
+  for (int p = 0; p < kPixels; ++p) {
     if (column + p >= task.width) break;
-    float* out = task.out + (row * task.width + column + p) * Out;
+    float* out = task.out + (row * task.width + column + p) * kOut;
 #pragma GCC unroll 4
-    for (int o = 0; o < Out; ++o) {
+    for (int o = 0; o < kOut; ++o) {
       const float value = sum(sums[p][o]) + (task.bias != nullptr ? task.bias[o] : 0.F);
       out[o] = task.accumulate ? out[o] + value : value;
     }
   }
 }
 
-template <int Out>
+template <int kOut>
 inline void direct_row_of(const ConvTask& task, std::ptrdiff_t row) {
   // For three channels nine sums, five inputs and a factor: what sixteen registers hold.
   constexpr int kPixels = 3;
   for (std::ptrdiff_t x = 0; x < task.width; x += kPixels) {
-    direct_pixels<Out, kPixels>(task, row, x);
+    direct_pixels<kOut, kPixels>(task, row, x);
   }
 }
 

@@ -54,20 +54,20 @@ inline void transform_four(const Vec (&d)[4], Vec (&t)[4]) {
   t[3] = fma(q2, d[1], fnma(q2_plus_1, d[2], d[3]));
 }
 
-template <int Side>
-inline void transform_pixels(const Vec (&d)[Side], Vec (&t)[Side]) {
-  if constexpr (Side == 6) {
+template <int kSide>
+inline void transform_pixels(const Vec (&d)[kSide], Vec (&t)[kSide]) {
+  if constexpr (kSide == 6) {
     transform_six(d, t);
   } else {
     transform_four(d, t);
   }
 }
 
-// One direction of the output transform: products of Points points to four outputs. With five
+// One direction of the output transform: products of kPoints points to four outputs. With five
 // points, of an upsampled input, the point -1 is missing and +-kPoint were multiplied with what
 // they share.
-template <int Points>
-inline void transform_products(const Vec (&m)[Points], Vec (&y)[4]) {
+template <int kPoints>
+inline void transform_products(const Vec (&m)[kPoints], Vec (&y)[4]) {
   const Vec q = broadcast(kQ);
   const Vec q2 = broadcast(kQ2);
   const Vec q3 = broadcast(kQ3);
@@ -75,7 +75,7 @@ inline void transform_products(const Vec (&m)[Points], Vec (&y)[4]) {
   Vec difference_1;
   Vec sum_q;
   Vec difference_q;
-  if constexpr (Points == 6) {
+  if constexpr (kPoints == 6) {
     sum_1 = m[1] + m[2];
     difference_1 = m[1] - m[2];
     sum_q = m[3] + m[4];
@@ -90,31 +90,31 @@ inline void transform_products(const Vec (&m)[Points], Vec (&y)[4]) {
   y[0] = m[0] + sum_1 + sum_q;
   y[1] = fma(q, difference_q, difference_1);
   y[2] = fma(q2, sum_q, sum_1);
-  y[3] = fma(q3, difference_q, difference_1 + m[Points - 1]);
+  y[3] = fma(q3, difference_q, difference_1 + m[kPoints - 1]);
 }
 
-// kLanes channels of a tile: pixel (i, j) is at pixels[Side i + j] + channel, point k goes to
+// kLanes channels of a tile: pixel (i, j) is at pixels[kSide i + j] + channel, point k goes to
 // v + k v_point + channel.
-template <int Side>
+template <int kSide>
 inline void transform_tile(float* v, std::ptrdiff_t v_point, const float* const* pixels,
                            std::ptrdiff_t channel) {
-  Vec columns[Side][Side];
+  Vec columns[kSide][kSide];
 #pragma GCC unroll 6
-  for (int j = 0; j < Side; ++j) {
-    Vec d[Side];
-    Vec t[Side];
+  for (int j = 0; j < kSide; ++j) {
+    Vec d[kSide];
+    Vec t[kSide];
 #pragma GCC unroll 6
-    for (int i = 0; i < Side; ++i) d[i] = load(pixels[Side * i + j] + channel);
-    transform_pixels<Side>(d, t);
+    for (int i = 0; i < kSide; ++i) d[i] = load(pixels[kSide * i + j] + channel);
+    transform_pixels<kSide>(d, t);
 #pragma GCC unroll 6
-    for (int i = 0; i < Side; ++i) columns[i][j] = t[i];
+    for (int i = 0; i < kSide; ++i) columns[i][j] = t[i];
   }
 #pragma GCC unroll 6
-  for (int i = 0; i < Side; ++i) {
-    Vec t[Side];
-    transform_pixels<Side>(columns[i], t);
+  for (int i = 0; i < kSide; ++i) {
+    Vec t[kSide];
+    transform_pixels<kSide>(columns[i], t);
 #pragma GCC unroll 6
-    for (int j = 0; j < Side; ++j) store(v + (Side * i + j) * v_point + channel, t[j]);
+    for (int j = 0; j < kSide; ++j) store(v + (kSide * i + j) * v_point + channel, t[j]);
   }
 }
 
@@ -130,50 +130,50 @@ inline TileOrigin origin_of(const ConvTask& task, std::ptrdiff_t tile) {
 }
 
 // The pixels that a tile reads, in x, or zeros where they lie outside it.
-template <int Side>
+template <int kSide>
 inline void find_pixels(const ConvTask& task, std::ptrdiff_t tile, const float** pixels) {
-  const std::ptrdiff_t divisor = Side == 6 ? 1 : 2;
+  const std::ptrdiff_t divisor = kSide == 6 ? 1 : 2;
   const std::ptrdiff_t height = task.height / divisor;
   const std::ptrdiff_t width = task.width / divisor;
   const TileOrigin origin = origin_of(task, tile);
-  for (std::ptrdiff_t i = 0; i < Side; ++i) {
+  for (std::ptrdiff_t i = 0; i < kSide; ++i) {
     const std::ptrdiff_t y = origin.y / divisor - 1 + i;
-    for (std::ptrdiff_t j = 0; j < Side; ++j) {
+    for (std::ptrdiff_t j = 0; j < kSide; ++j) {
       const std::ptrdiff_t x = origin.x / divisor - 1 + j;
       const bool inside = y >= 0 && y < height && x >= 0 && x < width;
-      pixels[Side * i + j] = inside ? task.x + (y * width + x) * task.in : task.zeros;
+      pixels[kSide * i + j] = inside ? task.x + (y * width + x) * task.in : task.zeros;
     }
   }
 }
 
-template <int Side>
+template <int kSide>
 inline void transform_inputs(const ConvTask& task, const ConvBlock& block, float* v) {
   const std::ptrdiff_t v_point = block.layout.v_point;
   const std::ptrdiff_t whole = task.in / kLanes * kLanes;
   const int rest = static_cast<int>(task.in - whole);
   for (std::ptrdiff_t tile = 0; tile < block.tiles; ++tile, v += block.layout.v_row) {
-    const float* pixels[Side * Side];
-    const float* next[Side * Side];
-    find_pixels<Side>(task, block.first_tile + tile, pixels);
-    find_pixels<Side>(task, block.first_tile + tile + 1, next);
+    const float* pixels[kSide * kSide];
+    const float* next[kSide * kSide];
+    find_pixels<kSide>(task, block.first_tile + tile, pixels);
+    find_pixels<kSide>(task, block.first_tile + tile + 1, next);
     for (std::ptrdiff_t channel = 0; channel < whole; channel += kLanes) {
       if (channel % kConvPanel == 0) {
         // The next tile shares the first columns with this one.
 #pragma GCC unroll 36
-        for (int k = 0; k < Side * Side; ++k) {
-          if (k % Side >= Side / 3) __builtin_prefetch(next[k] + channel);
+        for (int k = 0; k < kSide * kSide; ++k) {
+          if (k % kSide >= kSide / 3) __builtin_prefetch(next[k] + channel);
         }
       }
-      transform_tile<Side>(v, v_point, pixels, channel);
+      transform_tile<kSide>(v, v_point, pixels, channel);
     }
     if (rest == 0) continue;
     // A vector must not read past the last pixel.
-    float copies[Side * Side][kLanes];
-    for (int k = 0; k < Side * Side; ++k) {
+    float copies[kSide * kSide][kLanes];
+    for (int k = 0; k < kSide * kSide; ++k) {
       store(copies[k], load_n(pixels[k] + whole, rest));
       pixels[k] = copies[k];
     }
-    transform_tile<Side>(v + whole, v_point, pixels, 0);
+    transform_tile<kSide>(v + whole, v_point, pixels, 0);
   }
 }
 
@@ -201,53 +201,53 @@ struct PointProduct {
   std::ptrdiff_t depth = 0;
 };
 
-template <int Rows, int Vectors>
-inline void clear_sums(Vec (&sums)[Rows][Vectors]) {
+template <int kRows, int kVectors>
+inline void clear_sums(Vec (&sums)[kRows][kVectors]) {
 #pragma GCC unroll 16
-  for (int r = 0; r < Rows; ++r) {
+  for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 2
-    for (int c = 0; c < Vectors; ++c) sums[r][c] = zero();
+    for (int c = 0; c < kVectors; ++c) sums[r][c] = zero();
   }
 }
 
-template <int Rows, int Vectors, bool First>
-inline void store_sums(const Vec (&sums)[Rows][Vectors], float* m) {
+template <int kRows, int kVectors, bool kFirst>
+inline void store_sums(const Vec (&sums)[kRows][kVectors], float* m) {
 #pragma GCC unroll 16
-  for (int r = 0; r < Rows; ++r) {
+  for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 2
-    for (int c = 0; c < Vectors; ++c) {
+    for (int c = 0; c < kVectors; ++c) {
       float* target = m + r * kProductRow + c * kLanes;
-      store(target, First ? sums[r][c] : load(target) + sums[r][c]);
+      store(target, kFirst ? sums[r][c] : load(target) + sums[r][c]);
     }
   }
 }
 
-// Rows tiles times Vectors vectors; with First, m is written and not added to. `ahead` is the
+// kRows tiles times kVectors vectors; with kFirst, m is written and not added to. `ahead` is the
 // distance from u0 and u1 to what a later call reads: kPrefetchSteps steps fetch one cache line
 // there.
-template <int Rows, int Vectors, bool First>
+template <int kRows, int kVectors, bool kFirst>
 inline void multiply_tile(const PointProduct& p, std::ptrdiff_t ahead) {
-  Vec sums[Rows][Vectors];
-  clear_sums<Rows, Vectors>(sums);
+  Vec sums[kRows][kVectors];
+  clear_sums<kRows, kVectors>(sums);
   const auto step = [&](const float* v, const float* u0, const float* u1) {
-    Vec column[Vectors];
+    Vec column[kVectors];
     column[0] = load(u0);
-    if constexpr (Vectors == 2) column[1] = load(u1);
+    if constexpr (kVectors == 2) column[1] = load(u1);
 #pragma GCC unroll 16
-    for (int r = 0; r < Rows; ++r) {
+    for (int r = 0; r < kRows; ++r) {
       const Vec value = broadcast_load(v + r * p.v_row);
 #pragma GCC unroll 2
-      for (int c = 0; c < Vectors; ++c) sums[r][c] = fma(value, column[c], sums[r][c]);
+      for (int c = 0; c < kVectors; ++c) sums[r][c] = fma(value, column[c], sums[r][c]);
     }
   };
   const float* v = p.v;
   const float* u0 = p.u0;
-  const float* u1 = Vectors == 2 ? p.u1 : p.u0;
+  const float* u1 = kVectors == 2 ? p.u1 : p.u0;
   std::ptrdiff_t left = p.depth;
   for (; left >= kPrefetchSteps; left -= kPrefetchSteps) {
     __builtin_prefetch(u0 + ahead);
     // Vectors shorter than a panel lie in the same panel.
-    if constexpr (Vectors == 2 && kLanes == kConvPanel) __builtin_prefetch(u1 + ahead);
+    if constexpr (kVectors == 2 && kLanes == kConvPanel) __builtin_prefetch(u1 + ahead);
 #pragma GCC unroll 4
     for (std::ptrdiff_t s = 0; s < kPrefetchSteps; ++s) {
       step(v + s, u0 + s * kConvPanel, u1 + s * kConvPanel);
@@ -263,50 +263,50 @@ inline void multiply_tile(const PointProduct& p, std::ptrdiff_t ahead) {
     u0 += kConvPanel;
     u1 += kConvPanel;
   }
-  store_sums<Rows, Vectors, First>(sums, p.m);
+  store_sums<kRows, kVectors, kFirst>(sums, p.m);
 }
 
-// Register tiles [part, end) of Rows rows each; kPrefetchSteps of them together fetch what follows
+// Register tiles [part, end) of kRows rows each; kPrefetchSteps of them together fetch what follows
 // the `depth` rows of the panel.
-template <int Vectors, bool First, int Rows>
+template <int kVectors, bool kFirst, int kRows>
 [[gnu::noinline]] void multiply_parts(PointProduct p, std::ptrdiff_t part, std::ptrdiff_t end) {
   for (; part < end; ++part) {
     const std::ptrdiff_t share = part % kPrefetchSteps * (p.depth / kPrefetchSteps);
-    multiply_tile<Rows, Vectors, First>(p, (p.depth + share) * kConvPanel);
-    p.m += Rows * kProductRow;
-    p.v += Rows * p.v_row;
+    multiply_tile<kRows, kVectors, kFirst>(p, (p.depth + share) * kConvPanel);
+    p.m += kRows * kProductRow;
+    p.v += kRows * p.v_row;
   }
 }
 
-template <int Vectors, bool First, int Rows = static_cast<int>(kGemmRows)>
+template <int kVectors, bool kFirst, int kRows = static_cast<int>(kGemmRows)>
 inline void multiply_rows(const PointProduct& p, std::ptrdiff_t rows, std::ptrdiff_t part,
                           std::ptrdiff_t end) {
-  if constexpr (Rows > 0) {
-    if (rows == Rows) return multiply_parts<Vectors, First, Rows>(p, part, end);
-    multiply_rows<Vectors, First, Rows - 1>(p, rows, part, end);
+  if constexpr (kRows > 0) {
+    if (rows == kRows) return multiply_parts<kVectors, kFirst, kRows>(p, part, end);
+    multiply_rows<kVectors, kFirst, kRows - 1>(p, rows, part, end);
   }
 }
 
-template <int Vectors, bool First>
+template <int kVectors, bool kFirst>
 inline void multiply_tiles(PointProduct p, const RowSplit& split) {
   if (split.longer > 0) {
-    multiply_rows<Vectors, First>(p, split.rows + 1, 0, split.longer);
+    multiply_rows<kVectors, kFirst>(p, split.rows + 1, 0, split.longer);
     p.m += split.longer * (split.rows + 1) * kProductRow;
     p.v += split.longer * (split.rows + 1) * p.v_row;
   }
-  multiply_rows<Vectors, First>(p, split.rows, split.longer, split.parts);
+  multiply_rows<kVectors, kFirst>(p, split.rows, split.longer, split.parts);
 }
 
-template <int Vectors>
+template <int kVectors>
 inline void multiply_depth(PointProduct p, const RowSplit& split, std::ptrdiff_t in) {
   p.depth = in < kDepth ? in : kDepth;
-  multiply_tiles<Vectors, true>(p, split);
+  multiply_tiles<kVectors, true>(p, split);
   for (std::ptrdiff_t k = kDepth; k < in; k += kDepth) {
     p.v += kDepth;
     p.u0 += kDepth * kConvPanel;
-    if constexpr (Vectors == 2) p.u1 += kDepth * kConvPanel;
+    if constexpr (kVectors == 2) p.u1 += kDepth * kConvPanel;
     p.depth = in - k < kDepth ? in - k : kDepth;
-    multiply_tiles<Vectors, false>(p, split);
+    multiply_tiles<kVectors, false>(p, split);
   }
 }
 
@@ -340,36 +340,36 @@ struct TileTarget {
 
 // The first direction of the output transform, of kLanes channels of a tile: the product of point k
 // is at m + k kConvGroup.
-template <int Points>
-inline void transform_columns(Vec (&half)[4][Points], const float* m) {
+template <int kPoints>
+inline void transform_columns(Vec (&half)[4][kPoints], const float* m) {
 #pragma GCC unroll 6
-  for (int j = 0; j < Points; ++j) {
-    Vec d[Points];
+  for (int j = 0; j < kPoints; ++j) {
+    Vec d[kPoints];
     Vec y[4];
 #pragma GCC unroll 6
-    for (int i = 0; i < Points; ++i) d[i] = load(m + (Points * i + j) * kConvGroup);
-    transform_products<Points>(d, y);
+    for (int i = 0; i < kPoints; ++i) d[i] = load(m + (kPoints * i + j) * kConvGroup);
+    transform_products<kPoints>(d, y);
 #pragma GCC unroll 4
     for (int i = 0; i < 4; ++i) half[i][j] = y[i];
   }
 }
 
-// The outputs of kLanes channels of a tile. Whole: all of them exist.
-template <int Points, bool Whole>
+// The outputs of kLanes channels of a tile. kWhole: all of them exist.
+template <int kPoints, bool kWhole>
 inline void finish_tile(TileTarget target, const float* m, Vec bias) {
-  Vec half[4][Points];
-  transform_columns<Points>(half, m);
+  Vec half[4][kPoints];
+  transform_columns<kPoints>(half, m);
 #pragma GCC unroll 4
   for (int i = 0; i < 4; ++i) {
-    if (!Whole && i >= target.rows) break;
+    if (!kWhole && i >= target.rows) break;
     Vec y[4];
-    transform_products<Points>(half[i], y);
+    transform_products<kPoints>(half[i], y);
 #pragma GCC unroll 4
     for (int j = 0; j < 4; ++j) {
-      if (!Whole && j >= target.columns) break;
+      if (!kWhole && j >= target.columns) break;
       float* out = target.out + i * target.row_stride + j * target.pixel_stride;
       const Vec value = y[j] + bias;
-      if (Whole || target.lanes == kLanes) {
+      if (kWhole || target.lanes == kLanes) {
         store(out, target.accumulate ? load(out) + value : value);
       } else {
         const Vec before = target.accumulate ? load_n(out, target.lanes) : zero();
@@ -380,7 +380,7 @@ inline void finish_tile(TileTarget target, const float* m, Vec bias) {
 }
 
 // Channels [first, first + channels) of all tiles from their products m.
-template <int Points>
+template <int kPoints>
 inline void transform_outputs(const ConvTask& task, const ConvBlock& block, const float* m,
                               std::ptrdiff_t first, std::ptrdiff_t channels) {
   TileTarget target;
@@ -401,9 +401,9 @@ inline void transform_outputs(const ConvTask& task, const ConvBlock& block, cons
         bias = target.lanes == kLanes ? load(p) : load_n(p, target.lanes);
       }
       if (target.rows >= 4 && target.columns >= 4 && target.lanes == kLanes) {
-        finish_tile<Points, true>(target, m + c, bias);
+        finish_tile<kPoints, true>(target, m + c, bias);
       } else {
-        finish_tile<Points, false>(target, m + c, bias);
+        finish_tile<kPoints, false>(target, m + c, bias);
       }
     }
   }
@@ -424,12 +424,12 @@ inline void prefetch_outputs(const ConvTask& task, std::ptrdiff_t tile, std::ptr
   }
 }
 
-template <int Side>
+template <int kSide>
 inline void winograd_tiles(const ConvTask& task, const ConvBlock& block, float* scratch) {
   // Products in each direction, and the transformed input and kernel that each multiplies.
-  constexpr int kPoints = Side == 6 ? 6 : 5;
-  constexpr int kInputOf[] = {0, 1, 2, Side == 6 ? 3 : 2, Side == 6 ? 4 : 3, 5};
-  constexpr int kKernelOf[] = {0, 1, Side == 6 ? 2 : 3, Side == 6 ? 3 : 4, Side == 6 ? 4 : 5, 5};
+  constexpr int kPoints = kSide == 6 ? 6 : 5;
+  constexpr int kInputOf[] = {0, 1, 2, kSide == 6 ? 3 : 2, kSide == 6 ? 4 : 3, 5};
+  constexpr int kKernelOf[] = {0, 1, kSide == 6 ? 2 : 3, kSide == 6 ? 3 : 4, kSide == 6 ? 4 : 5, 5};
   constexpr std::ptrdiff_t kStep = kConvGroup / kConvPanel;
   const WinogradLayout& layout = block.layout;
   float* v = scratch;
@@ -437,7 +437,7 @@ inline void winograd_tiles(const ConvTask& task, const ConvBlock& block, float* 
   const std::ptrdiff_t u_point = task.in * kConvPanel;
   const std::ptrdiff_t u_panel = kTilePoints * u_point;
   const RowSplit split = split_rows(block.tiles);
-  transform_inputs<Side>(task, block, v);
+  transform_inputs<kSide>(task, block, v);
   for (std::ptrdiff_t panel = block.first_panel; panel < block.last_panel; panel += kStep) {
     const std::ptrdiff_t left = block.last_panel - panel;
     const std::ptrdiff_t columns = (left < kStep ? left : kStep) * kConvPanel;
@@ -453,7 +453,7 @@ inline void winograd_tiles(const ConvTask& task, const ConvBlock& block, float* 
         }
         PointProduct product;
         product.m = m + point * kConvGroup;
-        product.v = v + (Side * kInputOf[i] + kInputOf[j]) * layout.v_point;
+        product.v = v + (kSide * kInputOf[i] + kInputOf[j]) * layout.v_point;
         product.v_row = layout.v_row;
         const int kernel = static_cast<int>(kPointCount) * kKernelOf[i] + kKernelOf[j];
         multiply_point(product, split, task.in, u + kernel * u_point, u_panel, columns);

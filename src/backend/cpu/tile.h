@@ -68,14 +68,14 @@ struct TileArgs {
   std::size_t ahead_step = 0;
 };
 
-template <std::size_t Rows, class Left, class Right>
-inline void multiply_step(Vec (&sums)[Rows][2], const Left& left, const Right& right,
+template <std::size_t kRows, class Left, class Right>
+inline void multiply_step(Vec (&sums)[kRows][2], const Left& left, const Right& right,
                           std::size_t k) {
   Vec first;
   Vec second;
   right.row(k, first, second);
 #pragma GCC unroll 16
-  for (std::size_t r = 0; r < Rows; ++r) {
+  for (std::size_t r = 0; r < kRows; ++r) {
     const Vec x = broadcast_load(left.at(r, k));
     sums[r][0] = fma(x, first, sums[r][0]);
     sums[r][1] = fma(x, second, sums[r][1]);
@@ -84,27 +84,27 @@ inline void multiply_step(Vec (&sums)[Rows][2], const Left& left, const Right& r
 
 // Few rows have too few sums to hide the latency of an addition (about 8 are needed), so they keep
 // several chains, one for each k modulo the number of chains, added up at the end.
-template <std::size_t Rows>
-constexpr std::size_t kChains = Rows >= 4   ? 1
-                                : Rows >= 2 ? 2
-                                            : 4;
+template <std::size_t kRows>
+constexpr std::size_t kChains = kRows >= 4   ? 1
+                                : kRows >= 2 ? 2
+                                             : 4;
 
-template <std::size_t Rows>
-[[gnu::always_inline]] inline void clear(Vec (&sums)[kChains<Rows>][Rows][2]) {
+template <std::size_t kRows>
+[[gnu::always_inline]] inline void clear(Vec (&sums)[kChains<kRows>][kRows][2]) {
 #pragma GCC unroll 64
-  for (std::size_t i = 0; i < kChains<Rows> * Rows * 2; ++i) {
-    sums[i / (2 * Rows)][i / 2 % Rows][i % 2] = zero();
+  for (std::size_t i = 0; i < kChains<kRows> * kRows * 2; ++i) {
+    sums[i / (2 * kRows)][i / 2 % kRows][i % 2] = zero();
   }
 }
 
-template <std::size_t Rows>
-[[gnu::always_inline]] inline void finish(float* out, const Vec (&sums)[kChains<Rows>][Rows][2],
+template <std::size_t kRows>
+[[gnu::always_inline]] inline void finish(float* out, const Vec (&sums)[kChains<kRows>][kRows][2],
                                           bool start) {
 #pragma GCC unroll 64
-  for (std::size_t i = 0; i < 2 * Rows; ++i) {
+  for (std::size_t i = 0; i < 2 * kRows; ++i) {
     Vec total = sums[0][i / 2][i % 2];
-    if constexpr (kChains<Rows> == 2) total = total + sums[1][i / 2][i % 2];
-    if constexpr (kChains<Rows> == 4) {
+    if constexpr (kChains<kRows> == 2) total = total + sums[1][i / 2][i % 2];
+    if constexpr (kChains<kRows> == 4) {
       total = (total + sums[1][i / 2][i % 2]) + (sums[2][i / 2][i % 2] + sums[3][i / 2][i % 2]);
     }
     if (!start) total = total + load(out + i * kLanes);
@@ -119,11 +119,11 @@ inline void fetch(const char* ahead, std::size_t bytes) {
 
 // Never inlined and with operands by value, so that the sums get all registers: inlined into a loop
 // they spill, at a third of the speed.
-template <std::size_t Rows, class Left, class Right>
+template <std::size_t kRows, class Left, class Right>
 [[gnu::noinline]] void tile(const TileArgs& args, Left left, Right right) {
-  constexpr std::size_t kUnroll = kChains<Rows> > 2 ? kChains<Rows> : 2;
-  Vec sums[kChains<Rows>][Rows][2];
-  clear<Rows>(sums);
+  constexpr std::size_t kUnroll = kChains<kRows> > 2 ? kChains<kRows> : 2;
+  Vec sums[kChains<kRows>][kRows][2];
+  clear<kRows>(sums);
   const std::size_t depth = args.depth;
   const char* ahead = args.ahead;
   std::size_t k = 0;
@@ -135,18 +135,18 @@ template <std::size_t Rows, class Left, class Right>
     for (; k < end; k += kUnroll) {
 #pragma GCC unroll 4
       for (std::size_t u = 0; u < kUnroll; ++u) {
-        multiply_step<Rows>(sums[u % kChains<Rows>], left, right, k + u);
+        multiply_step<kRows>(sums[u % kChains<kRows>], left, right, k + u);
       }
     }
   }
   for (; k + kUnroll <= depth; k += kUnroll) {
 #pragma GCC unroll 4
     for (std::size_t u = 0; u < kUnroll; ++u) {
-      multiply_step<Rows>(sums[u % kChains<Rows>], left, right, k + u);
+      multiply_step<kRows>(sums[u % kChains<kRows>], left, right, k + u);
     }
   }
-  for (; k < depth; ++k) multiply_step<Rows>(sums[0], left, right, k);
-  finish<Rows>(args.sums, sums, args.start);
+  for (; k < depth; ++k) multiply_step<kRows>(sums[0], left, right, k);
+  finish<kRows>(args.sums, sums, args.start);
 }
 
 // tile<rows> for a number of rows known at run time, 1 <= rows <= kTileRows.

@@ -149,8 +149,7 @@ std::string bench_table(const BenchReport& report) {
   for (const BenchRow& row : report.operations) add(row);
   text += fmt::format(
       "\nbest of {}; a warm picture takes {:.3f} s, the first one {:.3f} s ({:.3f} s of it "
-      "loading); "
-      "peak memory {:.1f} MiB\n",
+      "loading); peak memory {:.1f} MiB\n",
       report.repeat, report.warm_seconds, report.first_seconds, report.load_seconds,
       static_cast<double>(report.peak_memory) / 0x1p20);
   return text;

@@ -23,7 +23,7 @@ void Interrupt::watch(std::function<void()> before_exit) {
     wake_signal_ = signal;
   }
   if (wake_signal_ == 0) return;
-  pthread_sigmask(SIG_BLOCK, &signals_, &previous_mask_);
+  pthread_sigmask(SIG_BLOCK, &signals_, nullptr);
   thread_ = std::thread([this, before_exit = std::move(before_exit)] { wait(before_exit); });
 }
 
@@ -32,7 +32,6 @@ Interrupt::~Interrupt() {
   done_ = true;
   pthread_kill(thread_.native_handle(), wake_signal_);
   thread_.join();
-  pthread_sigmask(SIG_SETMASK, &previous_mask_, nullptr);
 }
 
 void Interrupt::wait(const std::function<void()>& before_exit) {

@@ -15,6 +15,8 @@ namespace zimage::cli {
 class Interrupt {
  public:
   Interrupt() = default;
+  // Stops waiting. The signals stay blocked: one that comes after the work is done must not make a
+  // success look like a failure.
   ~Interrupt();
   Interrupt(const Interrupt&) = delete;
   Interrupt& operator=(const Interrupt&) = delete;
@@ -38,7 +40,6 @@ class Interrupt {
   std::atomic<bool> done_{false};
   int wake_signal_ = 0;  // one of those that the thread waits for
   sigset_t signals_{};
-  sigset_t previous_mask_{};
   std::thread thread_;
 };
 

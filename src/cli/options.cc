@@ -52,7 +52,10 @@ constexpr const char* kBenchFooter =
     "  zimage bench\n"
     "  zimage bench --size 512x512 --steps 4 --repeat 5 -t 2 --json\n"
     "\n"
-    "Shares are of this machine's f32 FMA peak, measured in the same run.\n";
+    "Shares are of the device's best rate for matrix products, measured in the same run (f32 FMA "
+    "on a\n"
+    "CPU). Convolutions count as direct ones; Winograd's take fewer operations and can exceed 100 "
+    "%.\n";
 
 // Adds an option whose text goes to `take` as soon as it is parsed. The last of several counts.
 CLI::Option* add_value(CLI::App& app, const std::string& names, const std::string& placeholder,

@@ -148,14 +148,17 @@ class Bench(ProgramTest):
         text = self.run_program(*self.ARGUMENTS).stdout.decode()
         self.assertRegex(text, r"(?m)^peak [\d.]+ GFLOP/s, memory [\d.]+ GB/s, measured in this run$")
         for stage in ("text encoder", "denoise", "decode", "total"):
-            self.assertRegex(text, rf"(?m)^{stage} +[\d.]+ ms +[\d.]+ +[\d.]+ +[\d.]+ %$")
+            self.assertRegex(text, rf"(?m)^{stage} +\d+ +[\d.]+ ms +[\d.]+ +[\d.]+ +[\d.]+ %$")
+        self.assertRegex(text, r"(?m)^linear +\d+ +[\d.]+ ms +[\d.]+ +[\d.]+ +[\d.]+ %$")
 
     def test_json(self):
         report = json.loads(self.run_program(*self.ARGUMENTS, "--json").stdout)
         peak = report["peak_flops_per_second"]
         self.assertGreater(peak, 1e8)
         self.assertEqual([s["name"] for s in report["stages"]], ["text encoder", "denoise", "decode"])
-        for stage in [*report["stages"], report["total"]]:
+        linear = next(op for op in report["operations"] if op["name"] == "linear")
+        self.assertGreater(linear["calls"], 1)
+        for stage in [*report["stages"], report["total"], linear]:
             self.assertGreater(stage["seconds"], 0)
             self.assertGreater(stage["flops"], 0)
             rate = stage["flops"] / stage["seconds"]

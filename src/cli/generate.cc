@@ -154,8 +154,10 @@ void generate(const GenerateOptions& options, Interrupt& interrupt) {
   tell_result(console, result);
 
   const Clock::time_point save_start = Clock::now();
-  const Provenance provenance{
-      .request = result.request, .model = model_name(model), .device = device};
+  const Provenance provenance{.request = result.request,
+                              .model = model_name(model),
+                              .device = device,
+                              .encoding = options.draw.encoding};
   const std::filesystem::path file =
       output.write(encode_png(result.image, metadata(provenance)), interrupt.token());
   const OrderedJson seconds =

@@ -45,7 +45,8 @@ std::string request_json(const Provenance& provenance) {
                                {"seed", request.seed},
                                {"rng", name_of(request.rng)},
                                {"model", provenance.model},
-                               {"device", provenance.device}});
+                               {"device", provenance.device},
+                               {"encoding", provenance.encoding}});
 }
 
 ImageText metadata(const Provenance& provenance) {

@@ -10,9 +10,10 @@ namespace zimage::cli {
 
 // How one picture came to be.
 struct Provenance {
-  Request request;     // with every default filled in
-  std::string model;   // its name
-  std::string device;  // Pipeline::device_description()
+  Request request;                // with every default filled in
+  std::string model;              // its name
+  std::string device;             // Pipeline::device_description()
+  std::string encoding = "auto";  // PipelineOptions::encoding
 };
 
 // "cpu" or "cuda".

@@ -15,7 +15,8 @@ Provenance example() {
                       .seed = 18446744073709551615U,
                       .rng = RngKind::Cuda},
           .model = "zimage-tiny",
-          .device = "cpu: AVX2, 2 threads"};
+          .device = "cpu: AVX2, 2 threads",
+          .encoding = "fp8"};
 }
 
 std::string end_of_parameters() {
@@ -59,6 +60,7 @@ TEST(RequestJson, HoldsEverythingThatDecidesThePicture) {
   EXPECT_EQ(json.at("rng"), "cuda");
   EXPECT_EQ(json.at("model"), "zimage-tiny");
   EXPECT_EQ(json.at("device"), "cpu: AVX2, 2 threads");
+  EXPECT_EQ(json.at("encoding"), "fp8");
   EXPECT_EQ(request_json(example()).find('\n'), std::string::npos);
 }
 

@@ -40,7 +40,7 @@ RULE = {
 }
 
 # Folders that belong to the room above them.
-INNER = {"backend/cuda/kernels": "backend/cuda"}
+INNER = {"backend/cpu/kernels": "backend/cpu", "backend/cuda/kernels": "backend/cuda"}
 
 # file -> rooms it alone in its room may include as well.
 FILE_RULE = {"pipeline/make_backend.cc": DEVICES}

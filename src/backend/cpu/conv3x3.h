@@ -8,7 +8,7 @@
 #include <span>
 
 #include "backend/backend.h"
-#include "backend/cpu/conv3x3_kernels.h"
+#include "backend/cpu/kernels/conv3x3_kernels.h"
 
 namespace zimage::cpu {
 

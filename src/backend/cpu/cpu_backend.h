@@ -10,7 +10,7 @@
 #include <string>
 
 #include "backend/cpu/isa.h"
-#include "backend/cpu/kernels.h"
+#include "backend/cpu/kernels/kernels.h"
 #include "backend/reference/reference_backend.h"
 
 namespace zimage {

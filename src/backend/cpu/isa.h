@@ -5,7 +5,7 @@
 #include <string_view>
 #include <vector>
 
-#include "backend/cpu/kernels.h"
+#include "backend/cpu/kernels/kernels.h"
 
 namespace zimage::cpu {
 

@@ -7,7 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "backend/cpu/conv3x3_kernels.h"
+#include "backend/cpu/kernels/conv3x3_kernels.h"
 
 namespace zimage::cpu {
 
@@ -164,7 +164,7 @@ struct Kernels {
   float (*read_sum)(const float* x, std::size_t n);
 };
 
-// One of each kernels_<isa>.cc. The first two exist on x86-64 only.
+// One of each kernels/<isa>.cc. The first two exist on x86-64 only.
 const Kernels& avx512_kernels();
 const Kernels& avx2_kernels();
 const Kernels& portable_kernels();

@@ -7,8 +7,8 @@
 // x 4 transformed values and 25 products instead of 36, with the same kernels.
 #pragma once
 
-#include "backend/cpu/conv3x3_kernels.h"
-#include "backend/cpu/simd.h"
+#include "backend/cpu/kernels/conv3x3_kernels.h"
+#include "backend/cpu/kernels/simd.h"
 
 namespace zimage::cpu::ZIMAGE_CPU_ISA {
 

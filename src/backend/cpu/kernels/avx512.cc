@@ -1,7 +1,7 @@
 // The kernels compiled for AVX-512; CMakeLists.txt gives this file its flags.
 #if defined(__x86_64__)
 #define ZIMAGE_CPU_LANES 16
-#include "backend/cpu/kernels_table.h"
+#include "backend/cpu/kernels/kernels_table.h"
 
 namespace zimage::cpu {
 

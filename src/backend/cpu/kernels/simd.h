@@ -1,4 +1,4 @@
-// The vector type that the CPU kernels are written on. A kernel file kernels_<isa>.cc defines
+// The vector type that the CPU kernels are written on. A kernel file kernels/<isa>.cc defines
 // ZIMAGE_CPU_LANES (16: AVX-512, 8: AVX2 with FMA, 4: portable) before including it; everything
 // then lives in a namespace of that instruction set, so that the same inline function compiled
 // twice has two names and the linker cannot mix them. For that reason nothing here includes a
@@ -12,13 +12,13 @@
 #error "define ZIMAGE_CPU_LANES as 16, 8 or 4 before including simd.h"
 #elif ZIMAGE_CPU_LANES == 16
 #define ZIMAGE_CPU_ISA avx512
-#include "backend/cpu/simd_avx512.h"
+#include "backend/cpu/kernels/simd_avx512.h"
 #elif ZIMAGE_CPU_LANES == 8
 #define ZIMAGE_CPU_ISA avx2
-#include "backend/cpu/simd_avx2.h"
+#include "backend/cpu/kernels/simd_avx2.h"
 #else
 #define ZIMAGE_CPU_ISA portable
-#include "backend/cpu/simd_portable.h"
+#include "backend/cpu/kernels/simd_portable.h"
 #endif
 
 // Each of the three headers defines, with the same meaning:

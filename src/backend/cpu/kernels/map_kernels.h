@@ -1,9 +1,9 @@
 // Group normalisation of feature maps [pixels][channels]. Included by kernel files only (simd.h).
 #pragma once
 
-#include "backend/cpu/kernels.h"
-#include "backend/cpu/row_kernels.h"
-#include "backend/cpu/simd.h"
+#include "backend/cpu/kernels/kernels.h"
+#include "backend/cpu/kernels/row_kernels.h"
+#include "backend/cpu/kernels/simd.h"
 
 namespace zimage::cpu::ZIMAGE_CPU_ISA {
 

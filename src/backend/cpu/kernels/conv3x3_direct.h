@@ -3,8 +3,8 @@
 // row of the output; what leaves: its pixels. Included by kernels_table.h only.
 #pragma once
 
-#include "backend/cpu/conv3x3_kernels.h"
-#include "backend/cpu/simd.h"
+#include "backend/cpu/kernels/conv3x3_kernels.h"
+#include "backend/cpu/kernels/simd.h"
 
 namespace zimage::cpu::ZIMAGE_CPU_ISA {
 

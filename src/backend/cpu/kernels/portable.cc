@@ -1,6 +1,6 @@
 // The kernels compiled for portable; CMakeLists.txt gives this file its flags.
 #define ZIMAGE_CPU_LANES 4
-#include "backend/cpu/kernels_table.h"
+#include "backend/cpu/kernels/kernels_table.h"
 
 namespace zimage::cpu {
 

@@ -2,8 +2,8 @@
 // from memory and stays in the first cache. Included by kernel files only (simd.h).
 #pragma once
 
-#include "backend/cpu/kernels.h"
-#include "backend/cpu/simd.h"
+#include "backend/cpu/kernels/kernels.h"
+#include "backend/cpu/kernels/simd.h"
 
 namespace zimage::cpu::ZIMAGE_CPU_ISA {
 

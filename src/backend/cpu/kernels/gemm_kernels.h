@@ -5,9 +5,9 @@
 // and panels are split between threads.
 #pragma once
 
-#include "backend/cpu/kernels.h"
-#include "backend/cpu/simd.h"
-#include "backend/cpu/tile.h"
+#include "backend/cpu/kernels/kernels.h"
+#include "backend/cpu/kernels/simd.h"
+#include "backend/cpu/kernels/tile.h"
 
 namespace zimage::cpu::ZIMAGE_CPU_ISA {
 

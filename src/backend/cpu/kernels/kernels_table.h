@@ -1,15 +1,15 @@
-// Assembles the kernels of one instruction set; included by kernels_<isa>.cc only.
+// Assembles the kernels of one instruction set; included by kernels/<isa>.cc only.
 #pragma once
 
-#include "backend/cpu/attention_kernels.h"
-#include "backend/cpu/conv3x3_direct.h"
-#include "backend/cpu/conv3x3_winograd.h"
-#include "backend/cpu/gemm_kernels.h"
-#include "backend/cpu/kernels.h"
-#include "backend/cpu/map_kernels.h"
-#include "backend/cpu/pack_kernels.h"
-#include "backend/cpu/row_kernels.h"
-#include "backend/cpu/simd.h"
+#include "backend/cpu/kernels/attention_kernels.h"
+#include "backend/cpu/kernels/conv3x3_direct.h"
+#include "backend/cpu/kernels/conv3x3_winograd.h"
+#include "backend/cpu/kernels/gemm_kernels.h"
+#include "backend/cpu/kernels/kernels.h"
+#include "backend/cpu/kernels/map_kernels.h"
+#include "backend/cpu/kernels/pack_kernels.h"
+#include "backend/cpu/kernels/row_kernels.h"
+#include "backend/cpu/kernels/simd.h"
 
 namespace zimage::cpu::ZIMAGE_CPU_ISA {
 

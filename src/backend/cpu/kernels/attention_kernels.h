@@ -7,10 +7,10 @@
 // exponentials [key][query]. Both are tiles of tile.h.
 #pragma once
 
-#include "backend/cpu/gemm_kernels.h"
-#include "backend/cpu/kernels.h"
-#include "backend/cpu/simd.h"
-#include "backend/cpu/tile.h"
+#include "backend/cpu/kernels/gemm_kernels.h"
+#include "backend/cpu/kernels/kernels.h"
+#include "backend/cpu/kernels/simd.h"
+#include "backend/cpu/kernels/tile.h"
 
 namespace zimage::cpu::ZIMAGE_CPU_ISA {
 

@@ -97,7 +97,6 @@ void ZImageTransformer::embed_caption(const Run& run, const Conditioning& condit
     context_refiner_.use(i).forward(run, config_, x, conditioning.cos_sin.rows(all - x.dim(0), all),
                                     {});
   }
-  run.report("context_refiner", x);
 }
 
 void ZImageTransformer::embed_times(const Run& run, const Conditioning& conditioning,
@@ -161,14 +160,12 @@ void ZImageTransformer::forward(const Run& run, const Conditioning& conditioning
     noise_refiner_.use(i).forward(run, config_, image, conditioning.cos_sin.rows(0, image_rows),
                                   modulation_of(conditioning, i));
   }
-  run.report("noise_refiner", image);
   be.copy(x.rows(image_rows, all), conditioning.caption);
   for (std::int64_t i = 0; i < layers_.size(); ++i) {
     run.throw_if_stopped();
     layers_.use(i).forward(run, config_, x, conditioning.cos_sin,
                            modulation_of(conditioning, noise_refiner_.size() + i));
   }
-  run.report("layers", x);
   const Tensor h = frame.make(x.dtype, {tokens, config_.dim});  // [T, dim]
   be.layer_norm(h, image.rows(0, tokens),
                 {.eps = kFinalNormEps, .scale = conditioning.step_final_scale});

@@ -95,7 +95,6 @@ void VaeDecoder::decode(const Run& run, const Tensor& out, const Tensor& latents
   forward(run, w.mid_first, maps);
   if (w.mid_attention) forward(run, *w.mid_attention, maps);
   forward(run, w.mid_second, maps);
-  run.report("mid_block", maps.x);
   for (const Level& level : w.levels) {
     for (const Resnet& resnet : level.resnets) forward(run, resnet, maps);
     if (level.upsample) upsample(run, *level.upsample, maps);

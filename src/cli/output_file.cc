@@ -10,6 +10,7 @@
 #include <array>
 #include <cctype>
 #include <cerrno>
+#include <cstdint>
 #include <cstring>
 #include <mutex>
 #include <set>
@@ -28,6 +29,8 @@ constexpr int kMaxNumber = 99999;
 // created or renamed after it.
 std::mutex g_unfinished_mutex;
 std::set<std::string> g_unfinished;  // guarded by g_unfinished_mutex
+// Each name is used once, so that the end of one file's life never means another's. Guarded, too.
+std::uint64_t g_next_name = 0;
 
 [[noreturn]] void fail(const std::string& what, int error) {
   throw Error(ErrorCode::Io, fmt::format("{}: {}", what, std::strerror(error)));
@@ -73,7 +76,7 @@ class TemporaryFile {
   TemporaryFile(const std::filesystem::path& folder, const std::filesystem::path& target) {
     const std::lock_guard lock(g_unfinished_mutex);
     for (int attempt = 0;; ++attempt) {
-      path_ = folder / fmt::format(".zimage-{}-{}.tmp", getpid(), attempt);
+      path_ = folder / fmt::format(".zimage-{}-{}.tmp", getpid(), g_next_name++);
       // Permissions are those of any new file; the user's umask narrows them.
       fd_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
       if (fd_ >= 0) break;

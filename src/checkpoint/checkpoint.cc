@@ -38,11 +38,13 @@ void check_part_folder(const fs::path& folder, std::string_view part) {
 
 }  // namespace
 
-Checkpoint Checkpoint::open(const fs::path& folder) {
+Checkpoint Checkpoint::open(const fs::path& folder, const fs::path& tokenizer) {
   check_is_folder(folder);
   read_model_index(folder);
-  for (const std::string_view part : kModelParts) check_part_folder(folder, part);
-  return Checkpoint(folder);
+  for (const std::string_view part : kModelParts) {
+    if (part != "tokenizer" || tokenizer.empty()) check_part_folder(folder, part);
+  }
+  return {folder, tokenizer.empty() ? folder / "tokenizer" / "tokenizer.json" : tokenizer};
 }
 
 CheckpointPart Checkpoint::part(std::string_view name) const {
@@ -58,9 +60,8 @@ Json Checkpoint::scheduler_config() const {
 }
 
 fs::path Checkpoint::tokenizer_file() const {
-  fs::path path = folder_ / "tokenizer" / "tokenizer.json";
-  refuse_lfs_pointer(MappedFile(path).bytes(), path.string());
-  return path;
+  refuse_lfs_pointer(MappedFile(tokenizer_).bytes(), tokenizer_.string());
+  return tokenizer_;
 }
 
 }  // namespace zimage

@@ -65,10 +65,12 @@ class CheckpointPart {
 // A whole model folder. Parts are opened when asked for.
 class Checkpoint {
  public:
-  // Reads model_index.json and looks for the parts' folders; opens no weights.
-  // Throws NotFound when the folder or a part's folder does not exist, InvalidFile when it is no
-  // Z-Image model (saying what a model folder holds and what was found).
-  static Checkpoint open(const std::filesystem::path& folder);
+  // Reads model_index.json and looks for the parts' folders; opens no weights. `tokenizer` is its
+  // file when it lies elsewhere: then no folder of it is asked for. Throws NotFound when the folder
+  // or a part's folder does not exist, InvalidFile when it is no Z-Image model (saying what a model
+  // folder holds and what was found).
+  static Checkpoint open(const std::filesystem::path& folder,
+                         const std::filesystem::path& tokenizer = {});
 
   const std::filesystem::path& folder() const { return folder_; }
   // `name` is "transformer", "text_encoder" or "vae".
@@ -77,13 +79,15 @@ class Checkpoint {
   Json scheduler_config() const;
   // scheduler/scheduler_config.json.
   std::filesystem::path scheduler_file() const;
-  // tokenizer/tokenizer.json. Throws NotFound when it does not exist, InvalidFile when it is a Git
-  // LFS pointer.
+  // tokenizer/tokenizer.json, or the file given to open(). Throws NotFound when it does not exist,
+  // InvalidFile when it is a Git LFS pointer.
   std::filesystem::path tokenizer_file() const;
 
  private:
-  explicit Checkpoint(std::filesystem::path folder) : folder_(std::move(folder)) {}
+  Checkpoint(std::filesystem::path folder, std::filesystem::path tokenizer)
+      : folder_(std::move(folder)), tokenizer_(std::move(tokenizer)) {}
   std::filesystem::path folder_;
+  std::filesystem::path tokenizer_;  // its file
 };
 
 }  // namespace zimage

@@ -175,9 +175,11 @@ std::string bench_json(const BenchReport& report) {
 }
 
 void bench(const BenchOptions& options) {
-  const std::filesystem::path model =
-      find_model(options.draw.model, ModelPlaces::of_this_process());
-  Pipeline pipeline({.model = model,
+  Console console(Verbosity::Normal);
+  const LogToConsole log(console);
+  const ModelLocation place = find_model(options.draw.model, ModelPlaces::of_this_process());
+  Pipeline pipeline({.model = place.folder,
+                     .tokenizer = place.tokenizer,
                      .device = options.draw.device,
                      .threads = options.draw.threads,
                      .encoding = options.draw.encoding,
@@ -187,7 +189,7 @@ void bench(const BenchOptions& options) {
                         .height = options.draw.height,
                         .steps = options.draw.steps};
   BenchReport report = run_bench(pipeline, request, options.repeat);
-  report.model = model_name(model);
+  report.model = model_name(place.folder);
   print_to_stdout(options.draw.json ? bench_json(report) + "\n" : bench_table(report));
 }
 

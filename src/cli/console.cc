@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <utility>
 
+#include "base/log.h"
 #include "base/utf8.h"
 
 namespace zimage::cli {
@@ -127,6 +128,20 @@ void Console::redraw() {
 
 void Console::erase() {
   if (!live_.empty()) write_(kEraseLine);
+}
+
+LogToConsole::LogToConsole(Console& console) {
+  set_log_sink([&console](LogLevel level, std::string_view message) {
+    if (level == LogLevel::Warning) {
+      console.note("warning: " + std::string(message));
+    } else {
+      console.detail(message);
+    }
+  });
+}
+
+LogToConsole::~LogToConsole() {
+  set_log_sink({});
 }
 
 }  // namespace zimage::cli

@@ -61,4 +61,14 @@ class Console {
   std::string live_;  // the line that stands at the cursor
 };
 
+// Sends the library's messages to a console, which must outlive this object: warnings as notes, the
+// others as details.
+class LogToConsole {
+ public:
+  explicit LogToConsole(Console& console);
+  ~LogToConsole();
+  LogToConsole(const LogToConsole&) = delete;
+  LogToConsole& operator=(const LogToConsole&) = delete;
+};
+
 }  // namespace zimage::cli

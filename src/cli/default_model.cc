@@ -19,19 +19,11 @@ bool is_folder(const std::filesystem::path& path) {
   return std::filesystem::is_directory(path, ignored);
 }
 
-// A folder that somebody asked for; `source` is the option or variable that did.
-std::filesystem::path required_folder(const char* source, const std::string& name) {
-  if (name.empty()) {
-    throw Error(ErrorCode::InvalidArgument,
-                fmt::format("{}: expected a folder, found \"\"", source));
-  }
-  if (is_folder(name)) return name;
-  std::error_code ignored;
-  if (std::filesystem::exists(name, ignored)) {
-    throw Error(ErrorCode::NotFound,
-                fmt::format("{}: expected a model's folder, {} is none", source, quote(name)));
-  }
-  throw Error(ErrorCode::NotFound, fmt::format("{}: there is no folder {}", source, quote(name)));
+// NAME of "models--OWNER--NAME" or "OWNER--NAME"; empty for another folder.
+std::string name_in_cache(const std::filesystem::path& storage) {
+  const std::string name = storage.filename().string();
+  const std::size_t dashes = name.rfind("--");
+  return dashes == std::string::npos ? "" : name.substr(dashes + 2);
 }
 
 }  // namespace
@@ -47,15 +39,22 @@ ModelPlaces ModelPlaces::of_this_process() {
   return places;
 }
 
-std::filesystem::path find_model(const std::optional<std::string>& named,
-                                 const ModelPlaces& places) {
-  if (named) return required_folder("--model", *named);
-  if (places.environment) return required_folder("ZIMAGE_MODEL", *places.environment);
+ModelLocation find_model(const ModelOptions& options, const ModelPlaces& places) {
+  if (options.name || places.environment) {
+    return locate_model({.text = options.name ? *options.name : *places.environment,
+                         .revision = options.revision,
+                         .cache_dir = options.cache_dir,
+                         .source = options.name ? "--model" : "ZIMAGE_MODEL"});
+  }
+  if (options.revision) {
+    throw Error(ErrorCode::InvalidArgument,
+                "--revision: the default model has no revisions; name a model with --model");
+  }
   const std::filesystem::path installed =
       places.executable.parent_path().parent_path() / "share/zimage/models" / kDefaultName;
   const std::filesystem::path built = places.source_tree / "models" / kDefaultName;
   for (const auto& place : {installed, built}) {
-    if (is_folder(place)) return place;
+    if (is_folder(place)) return {.folder = place};
   }
   throw Error(
       ErrorCode::NotFound,
@@ -67,8 +66,13 @@ std::filesystem::path find_model(const std::optional<std::string>& named,
 std::string model_name(const std::filesystem::path& folder) {
   std::error_code failed;
   const std::filesystem::path resolved = std::filesystem::canonical(folder, failed);
-  const std::filesystem::path& path = failed ? folder : resolved;
-  return printable((path.has_filename() ? path : path.parent_path()).filename().string());
+  std::filesystem::path path = failed ? folder : resolved;
+  if (!path.has_filename()) path = path.parent_path();
+  if (path.parent_path().filename() == "snapshots") {
+    const std::string name = name_in_cache(path.parent_path().parent_path());
+    if (!name.empty()) return printable(name);
+  }
+  return printable(path.filename().string());
 }
 
 }  // namespace zimage::cli

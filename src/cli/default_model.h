@@ -5,6 +5,9 @@
 #include <optional>
 #include <string>
 
+#include "cli/options.h"
+#include "pipeline/locate_model.h"
+
 namespace zimage::cli {
 
 // Where a model may be when none is named.
@@ -16,13 +19,14 @@ struct ModelPlaces {
   static ModelPlaces of_this_process();
 };
 
-// The folder of the model `named` by the user, or the first that exists of: $ZIMAGE_MODEL (which
-// must exist when it is set), <prefix>/share/zimage/models/zimage-tiny of the program's
-// <prefix>/bin, and models/zimage-tiny in the source tree. Throws NotFound, listing the places.
-std::filesystem::path find_model(const std::optional<std::string>& named,
-                                 const ModelPlaces& places);
+// The model that the user names, or the first that exists of: $ZIMAGE_MODEL (which must exist when
+// it is set), <prefix>/share/zimage/models/zimage-tiny of the program's <prefix>/bin, and
+// models/zimage-tiny in the source tree. Throws what locate_model throws, and NotFound, listing the
+// places, when there is no default model; InvalidArgument for a revision of the default model.
+ModelLocation find_model(const ModelOptions& options, const ModelPlaces& places);
 
-// The model's name for people: the folder's last component, symbolic links resolved, as UTF-8.
+// The model's name for people, as UTF-8: the folder's last component, symbolic links resolved; of a
+// snapshot in a hub's cache ("models--OWNER--NAME/snapshots/..."), NAME.
 std::string model_name(const std::filesystem::path& folder);
 
 }  // namespace zimage::cli

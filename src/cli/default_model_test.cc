@@ -7,6 +7,7 @@
 #include <fstream>
 
 #include "base/error.h"
+#include "error_of.h"
 
 namespace zimage::cli {
 namespace {
@@ -29,9 +30,9 @@ class FindModel : public testing::Test {
     fs::create_directories(root_ / folder);
     return root_ / folder;
   }
-  std::string error_of(const std::optional<std::string>& named, ErrorCode code) const {
+  std::string refusal(const std::optional<std::string>& named, ErrorCode code) const {
     try {
-      find_model(named, places_);
+      find_model({.name = named}, places_);
     } catch (const Error& error) {
       EXPECT_EQ(error.code(), code);
       return error.what();
@@ -44,32 +45,45 @@ class FindModel : public testing::Test {
 };
 
 TEST_F(FindModel, PrefersTheNamedThenTheEnvironmentThenTheInstalled) {
-  EXPECT_THAT(error_of(std::nullopt, ErrorCode::NotFound),
+  EXPECT_THAT(refusal(std::nullopt, ErrorCode::NotFound),
               AllOf(HasSubstr("--model or ZIMAGE_MODEL"),
                     HasSubstr((root_ / "prefix/share/zimage/models/zimage-tiny").string()),
                     HasSubstr((root_ / "source/models/zimage-tiny").string())));
   const fs::path built = make("source/models/zimage-tiny");
-  EXPECT_EQ(find_model(std::nullopt, places_), built);
+  EXPECT_EQ(find_model({}, places_).folder, built);
   const fs::path installed = make("prefix/share/zimage/models/zimage-tiny");
-  EXPECT_EQ(find_model(std::nullopt, places_), installed);
+  EXPECT_EQ(find_model({}, places_).folder, installed);
   const fs::path environment = make("environment");
   places_.environment = environment.string();
-  EXPECT_EQ(find_model(std::nullopt, places_), environment);
+  EXPECT_EQ(find_model({}, places_).folder, environment);
   const fs::path named = make("named");
-  EXPECT_EQ(find_model(named.string(), places_), named);
+  EXPECT_EQ(find_model({.name = named.string()}, places_).folder, named);
 }
 
 TEST_F(FindModel, WhatIsAskedForMustExist) {
   make("source/models/zimage-tiny");
-  EXPECT_THAT(error_of("missing", ErrorCode::NotFound),
-              HasSubstr("--model: there is no folder \"missing\""));
-  EXPECT_THAT(error_of("", ErrorCode::InvalidArgument), HasSubstr("--model: expected a folder"));
+  EXPECT_THAT(refusal("missing", ErrorCode::NotFound),
+              AllOf(HasSubstr("--model: there is no folder \"missing\""), HasSubstr("OWNER/NAME")));
+  EXPECT_THAT(refusal("", ErrorCode::InvalidArgument), HasSubstr("--model: expected a folder"));
   const std::string file = (root_ / "file").string();
   std::ofstream(file) << "x";
-  EXPECT_THAT(error_of(file, ErrorCode::NotFound), HasSubstr("is none"));
+  EXPECT_THAT(refusal(file, ErrorCode::NotFound), HasSubstr("is none"));
   places_.environment = "missing";
-  EXPECT_THAT(error_of(std::nullopt, ErrorCode::NotFound),
+  EXPECT_THAT(refusal(std::nullopt, ErrorCode::NotFound),
               HasSubstr("ZIMAGE_MODEL: there is no folder"));
+}
+
+TEST_F(FindModel, OnlyHubsHaveRevisions) {
+  const std::string folder = make("named").string();
+  make("source/models/zimage-tiny");
+  const auto message = [&](const ModelOptions& options) {
+    return std::string(error_of([&] { find_model(options, places_); }).what());
+  };
+  EXPECT_THAT(message({.name = folder, .revision = "main"}),
+              HasSubstr("is a folder, which has no"));
+  EXPECT_THAT(message({.revision = "main"}), HasSubstr("the default model has no revisions"));
+  EXPECT_THAT(message({.name = "a/b", .revision = "../x"}), HasSubstr("expected a branch"));
+  EXPECT_THAT(message({.name = "a/b@v1", .revision = "v2"}), HasSubstr("which the name says"));
 }
 
 TEST_F(FindModel, TheNameIsTheFoldersLastComponent) {
@@ -79,6 +93,10 @@ TEST_F(FindModel, TheNameIsTheFoldersLastComponent) {
   EXPECT_EQ(model_name(real / ""), "Z-Image-Turbo");
   EXPECT_EQ(model_name(root_ / "link"), "Z-Image-Turbo");
   EXPECT_EQ(model_name(make("bad\xff")), "bad\\xff");
+  EXPECT_EQ(model_name(make("hub/models--Tongyi-MAI--Z-Image-Turbo/snapshots/0123")),
+            "Z-Image-Turbo");
+  EXPECT_EQ(model_name(make("models/Tongyi-MAI--Z-Image-Turbo/snapshots/master")), "Z-Image-Turbo");
+  EXPECT_EQ(model_name(make("snapshots/master")), "master");
 }
 
 }  // namespace

@@ -10,7 +10,6 @@
 #include <random>
 #include <string>
 
-#include "base/log.h"
 #include "cli/console.h"
 #include "cli/default_model.h"
 #include "cli/json_line.h"
@@ -35,23 +34,6 @@ std::uint64_t random_seed() {
   std::random_device device;
   return std::uint64_t{device()} << 32 | device();
 }
-
-// Sends the library's messages to the console for the life of this object.
-class LogToConsole {
- public:
-  explicit LogToConsole(Console& console) {
-    set_log_sink([&console](LogLevel level, std::string_view message) {
-      if (level == LogLevel::Warning) {
-        console.note(fmt::format("warning: {}", message));
-      } else {
-        console.detail(message);
-      }
-    });
-  }
-  ~LogToConsole() { set_log_sink({}); }
-  LogToConsole(const LogToConsole&) = delete;
-  LogToConsole& operator=(const LogToConsole&) = delete;
-};
 
 void tell_plan(Console& console, const Plan& plan) {
   constexpr double kMebibyte = 1024.0 * 1024.0;
@@ -129,17 +111,17 @@ void generate(const GenerateOptions& options, Interrupt& interrupt) {
                         .seed = options.seed ? *options.seed : random_seed(),
                         .rng = options.rng};
   interrupt.watch(OutputFile::abandon);
-  const std::filesystem::path model =
-      find_model(options.draw.model, ModelPlaces::of_this_process());
-  const OutputFile output(options.output, fmt::format("zimage-{}.png", request.seed),
-                          options.force ? Overwrite::Allowed : Overwrite::Never);
   Console console(options.verbosity);
   const LogToConsole log(console);
+  const ModelLocation place = find_model(options.draw.model, ModelPlaces::of_this_process());
+  const OutputFile output(options.output, fmt::format("zimage-{}.png", request.seed),
+                          options.force ? Overwrite::Allowed : Overwrite::Never);
 
   if (!options.seed) console.note(fmt::format("seed {}", request.seed));
-  console.detail(fmt::format("model {}", model.string()));
+  console.detail(fmt::format("model {}", place.folder.string()));
   console.status("loading the model");
-  Pipeline pipeline({.model = model,
+  Pipeline pipeline({.model = place.folder,
+                     .tokenizer = place.tokenizer,
                      .device = options.draw.device,
                      .threads = options.draw.threads,
                      .encoding = options.draw.encoding});
@@ -155,7 +137,7 @@ void generate(const GenerateOptions& options, Interrupt& interrupt) {
 
   const Clock::time_point save_start = Clock::now();
   const Provenance provenance{.request = result.request,
-                              .model = model_name(model),
+                              .model = model_name(place.folder),
                               .device = device,
                               .encoding = options.draw.encoding};
   const std::filesystem::path file =

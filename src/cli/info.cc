@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "base/quote.h"
+#include "cli/console.h"
 #include "cli/default_model.h"
 #include "cli/json_line.h"
 #include "cli/output_file.h"
@@ -88,8 +89,10 @@ std::string info_json(const ModelInfo& model) {
 }
 
 void info(const InfoOptions& options) {
-  const ModelInfo model =
-      read_model_info(find_model(options.model, ModelPlaces::of_this_process()));
+  Console console(Verbosity::Normal);
+  const LogToConsole log(console);
+  const ModelLocation place = find_model(options.model, ModelPlaces::of_this_process());
+  const ModelInfo model = read_model_info(place.folder, place.tokenizer);
   print_to_stdout(options.json ? info_json(model) + "\n" : info_table(model));
 }
 

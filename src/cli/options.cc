@@ -35,6 +35,7 @@ constexpr const char* kGenerateFooter =
     "  zimage generate -p \"\xe4\xb8\x80\xe5\x8f\xaa\xe7\x99\xbd\xe7\x8c\xab\" --size 256x320 "
     "--seed 7 -o cat.png\n"
     "  zimage generate -m ~/models/Z-Image-Turbo --prompt-file prompt.txt -o pictures/\n"
+    "  zimage generate -m Tongyi-MAI/Z-Image-Turbo -p \"a green leaf\"\n"
     "  zimage generate -p \"a green leaf\" --json | jq .seconds\n"
     "  zimage generate -p \"a green leaf\" -o - > leaf.png\n"
     "\n"
@@ -72,13 +73,21 @@ CLI::Option* add_text(CLI::App& app, const std::string& names, const std::string
       app, names, placeholder, [&target](const std::string& text) { target = text; }, help);
 }
 
-void add_model(CLI::App& app, std::optional<std::string>& target) {
-  add_text(app, "-m,--model", "FOLDER", target,
-           "The model's folder (default: $ZIMAGE_MODEL, then the model that comes with zimage)");
+// `names` are those of the option that names the model.
+void add_model(CLI::App& app, const std::string& names, ModelOptions& options) {
+  add_text(
+      app, names, "MODEL", options.name,
+      "The model's folder, or its name on ModelScope and Hugging Face, OWNER/NAME or\n"
+      "OWNER/NAME@REVISION, which is looked for in their caches (default: $ZIMAGE_MODEL, then\n"
+      "the model that comes with zimage)");
+  add_text(app, "--revision", "REVISION", options.revision,
+           "The name's branch, tag or commit (default: the hub's)");
+  add_text(app, "--cache-dir", "FOLDER", options.cache_dir,
+           "The only cache to look into, of either hub (default: where their clients keep theirs)");
 }
 
 void add_draw_options(CLI::App& app, DrawOptions& options) {
-  add_model(app, options.model);
+  add_model(app, "-m,--model", options.model);
   add_value(
       app, "-W,--width", "N",
       [&options](const std::string& text) { options.width = parse_count("--width", text); },
@@ -163,8 +172,7 @@ void add_generate(CLI::App& app, GenerateOptions& options) {
 }
 
 void add_info(CLI::App& app, InfoOptions& options) {
-  add_text(app, "-m,--model,MODEL", "FOLDER", options.model,
-           "The model's folder (default: the one generate would use)");
+  add_model(app, "-m,--model,MODEL", options.model);
   app.add_flag("--json", options.json, "Print one line of JSON");
   app.footer(kInfoFooter);
 }

@@ -13,9 +13,17 @@ namespace zimage::cli {
 
 enum class Verbosity : std::uint8_t { Quiet, Normal, Verbose };
 
+// Which model, and where it is looked for.
+struct ModelOptions {
+  // A folder, or OWNER/NAME[@REVISION]; absent: the default.
+  std::optional<std::string> name = {};
+  std::optional<std::string> revision = {};  // of a hub
+  std::optional<std::string> cache_dir = {};
+};
+
 // What `generate` and `bench` share: which picture, and where it is computed.
 struct DrawOptions {
-  std::optional<std::string> model;  // the folder; absent: the default model
+  ModelOptions model;
   std::optional<std::int64_t> width;
   std::optional<std::int64_t> height;
   std::optional<std::int64_t> steps;
@@ -38,7 +46,7 @@ struct GenerateOptions {
 };
 
 struct InfoOptions {
-  std::optional<std::string> model;
+  ModelOptions model;
   bool json = false;
 };
 

@@ -29,7 +29,7 @@ TEST(Generate, LeavesDefaultsToTheModel) {
   const GenerateOptions options = generate_options({"-p", "a cat"});
   EXPECT_EQ(options.prompt, "a cat");
   EXPECT_FALSE(options.prompt_file || options.output || options.seed || options.force);
-  EXPECT_FALSE(options.draw.model || options.draw.width || options.draw.height ||
+  EXPECT_FALSE(options.draw.model.name || options.draw.width || options.draw.height ||
                options.draw.steps);
   EXPECT_EQ(options.draw.device, "auto");
   EXPECT_EQ(options.draw.threads, 0);
@@ -51,7 +51,7 @@ TEST(Generate, TakesEveryLongOption) {
                                                     "--device",      "cuda:1",
                                                     "--verbose",     "--json",
                                                     "--force"});
-  EXPECT_EQ(options.draw.model, "m");
+  EXPECT_EQ(options.draw.model.name, "m");
   EXPECT_EQ(options.prompt_file, "f");
   EXPECT_EQ(options.output, "o");
   EXPECT_EQ(options.draw.width, 320);
@@ -68,7 +68,7 @@ TEST(Generate, TakesEveryLongOption) {
 TEST(Generate, TakesEveryShortOptionAndSpelling) {
   const GenerateOptions options = generate_options({"-m", "m", "-pa cat", "-o", "-", "-W64", "-H",
                                                     "32", "-s", "1", "-t", "2", "-q", "--seed=5"});
-  EXPECT_EQ(options.draw.model, "m");
+  EXPECT_EQ(options.draw.model.name, "m");
   EXPECT_EQ(options.prompt, "a cat");
   EXPECT_EQ(options.output, "-");
   EXPECT_EQ(options.draw.width, 64);
@@ -108,9 +108,15 @@ TEST(Generate, RefusesWhatExcludesEachOther) {
 }
 
 TEST(Info, TakesAModelByPlaceOrName) {
-  EXPECT_EQ(std::get<InfoOptions>(parse_arguments({"info"})).model, std::nullopt);
-  EXPECT_EQ(std::get<InfoOptions>(parse_arguments({"info", "m"})).model, "m");
-  EXPECT_EQ(std::get<InfoOptions>(parse_arguments({"info", "-m", "m"})).model, "m");
+  EXPECT_EQ(std::get<InfoOptions>(parse_arguments({"info"})).model.name, std::nullopt);
+  EXPECT_EQ(std::get<InfoOptions>(parse_arguments({"info", "m"})).model.name, "m");
+  const ModelOptions model = std::get<InfoOptions>(parse_arguments({"info", "o/n", "--revision",
+                                                                    "v1", "--cache-dir", "/c"}))
+                                 .model;
+  EXPECT_EQ(model.name, "o/n");
+  EXPECT_EQ(model.revision, "v1");
+  EXPECT_EQ(model.cache_dir, "/c");
+  EXPECT_EQ(std::get<InfoOptions>(parse_arguments({"info", "-m", "m"})).model.name, "m");
   EXPECT_TRUE(std::get<InfoOptions>(parse_arguments({"info", "--json"})).json);
 }
 

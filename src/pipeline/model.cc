@@ -35,7 +35,7 @@ Model::Model(const PipelineOptions& options)
     scheduler_ =
         read_config(folder_ / "scheduler" / "scheduler_config.json", read_scheduler_config);
   } else {
-    checkpoint_ = Checkpoint::open(folder_);
+    checkpoint_ = Checkpoint::open(folder_, options.tokenizer);
     text_encoder_ = Qwen3Config::from_json(checkpoint_->part("text_encoder").config());
     transformer_ = TransformerConfig::from_json(checkpoint_->part("transformer").config());
     vae_ = VaeConfig::from_json(checkpoint_->part("vae").config());

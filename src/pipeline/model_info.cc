@@ -23,8 +23,9 @@ ModelPart to_part(const PartSummary& summary) {
 
 }  // namespace
 
-ModelInfo read_model_info(const std::filesystem::path& folder) {
-  const CheckpointSummary summary = summarize(Checkpoint::open(folder));
+ModelInfo read_model_info(const std::filesystem::path& folder,
+                          const std::filesystem::path& tokenizer) {
+  const CheckpointSummary summary = summarize(Checkpoint::open(folder, tokenizer));
   ModelInfo info{.folder = summary.folder,
                  .class_name = summary.class_name,
                  .parts = {},

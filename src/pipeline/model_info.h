@@ -26,7 +26,9 @@ struct ModelInfo {
   ModelPart total;               // the sums; its names and files are empty
 };
 
-// Reads configurations and headers, not the weights. Throws NotFound or InvalidFile.
-ModelInfo read_model_info(const std::filesystem::path& folder);
+// Reads configurations and headers, not the weights. `tokenizer` is its file when it lies
+// elsewhere. Throws NotFound or InvalidFile.
+ModelInfo read_model_info(const std::filesystem::path& folder,
+                          const std::filesystem::path& tokenizer = {});
 
 }  // namespace zimage

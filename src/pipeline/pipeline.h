@@ -83,6 +83,8 @@ struct Plan {
 struct PipelineOptions {
   std::filesystem::path
       model;  // a model folder; with random_weights, its configuration files suffice
+  std::filesystem::path tokenizer =
+      {};                         // tokenizer.json when it lies elsewhere; empty: the model's
   std::string device = "auto";    // "auto", "cpu", "cuda", "cuda:1", "reference"
   int threads = 0;                // 0: one for each core this process may use
   std::string encoding = "auto";  // of the transformer's matrices: "auto" or "fp8" (on CUDA)

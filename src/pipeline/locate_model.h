@@ -1,0 +1,33 @@
+// What a user calls a model becomes the place where it lies.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace zimage {
+
+struct ModelQuery {
+  std::string text;                           // a folder, or OWNER/NAME or OWNER/NAME@REVISION
+  std::optional<std::string> revision = {};   // a branch, tag or commit of a hub
+  std::optional<std::string> cache_dir = {};  // the only cache to look into
+  std::string source = "--model";             // what named the model, for messages
+};
+
+struct ModelLocation {
+  std::filesystem::path folder;
+  std::filesystem::path tokenizer = {};  // its file, when it lies outside of `folder`; else empty
+};
+
+// A folder is taken as it is; the folder of one model in Hugging Face's cache gives its snapshot; a
+// name is looked for in the caches of ModelScope and Hugging Face (hub/cache_places.h), where it
+// must be whole. Warnings about the caches are logged. Throws InvalidArgument for what cannot be a
+// model, and NotFound with every place that was looked at and why it was refused.
+ModelLocation locate_model(const ModelQuery& query);
+
+// What keeps a folder from being a whole model, the tokenizer apart: one sentence for each part,
+// the paths in them relative to `folder`. Reads configurations and the weights' headers.
+std::vector<std::string> check_model_folder(const std::filesystem::path& folder);
+
+}  // namespace zimage

@@ -57,6 +57,7 @@ LIBRARY_RULE = {
     "utf8proc": {"tokenizer"},
     "simdjson": {"tokenizer"},
     "png": {"image"},
+    "openssl": {"hub"},
 }
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')

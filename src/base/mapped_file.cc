@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdint>
 #include <fstream>
 #include <string>
 #include <system_error>
@@ -31,6 +32,16 @@ class Descriptor {
  private:
   int fd_;
 };
+
+// Advises the pages that `part` touches. Advice that the system does not take changes no result.
+void advise(std::span<const std::byte> part, int advice) {
+  if (part.empty()) return;
+  const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
+  const auto address = reinterpret_cast<std::uintptr_t>(part.data());
+  const std::size_t before = address % page;
+  auto* const first = const_cast<std::byte*>(part.data() - before);
+  static_cast<void>(::madvise(first, part.size() + before, advice));
+}
 
 [[noreturn]] void throw_system(ErrorCode code, const std::filesystem::path& path, int error) {
   throw Error(code, path.string() + ": " + std::system_category().message(error));
@@ -64,6 +75,14 @@ MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
   std::swap(data_, other.data_);
   std::swap(size_, other.size_);
   return *this;
+}
+
+void MappedFile::evict(std::span<const std::byte> part) const {
+  advise(part, MADV_DONTNEED);
+}
+
+void MappedFile::read_ahead(std::span<const std::byte> part) const {
+  advise(part, MADV_WILLNEED);
 }
 
 std::string read_file(const std::filesystem::path& path, std::size_t limit) {

@@ -42,6 +42,12 @@ class CheckpointPart {
   const Tensor& tensor(std::string_view name) const;
   // The file that holds a tensor, for messages. Precondition: the tensor exists.
   std::string file_of(std::string_view name) const;
+  // Lets the memory of a tensor's mapped pages go until somebody reads them again. Without effect
+  // on what is no view of a mapping.
+  void evict(const Tensor& tensor) const;
+  void evict_all() const;
+  // Asks the system to read a tensor's pages ahead.
+  void read_ahead(const Tensor& tensor) const;
   // The names of the weight files, sorted.
   const std::vector<std::string>& files() const { return file_names_; }
 
@@ -52,6 +58,7 @@ class CheckpointPart {
   explicit CheckpointPart(const std::filesystem::path& folder);
   void add_file(const std::string& file_name);
   void use_canonical_names();
+  const MappedFile* file_behind(const Tensor& tensor) const;
 
   std::filesystem::path folder_;
   std::unique_ptr<Json> config_;

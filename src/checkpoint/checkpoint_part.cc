@@ -1,6 +1,7 @@
 // Maps the weight files of one part and checks them against their index.
 #include <algorithm>
 #include <cstring>
+#include <functional>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -113,6 +114,31 @@ const Tensor& CheckpointPart::tensor(std::string_view name) const {
 
 std::string CheckpointPart::file_of(std::string_view name) const {
   return (folder_ / file_names_[file_indices_.find(name)->second]).string();
+}
+
+// The mapping that `tensor` is a view of; none for a copy.
+const MappedFile* CheckpointPart::file_behind(const Tensor& tensor) const {
+  const auto* data = static_cast<const std::byte*>(tensor.data);
+  const std::less<> before;
+  for (const MappedFile& file : files_) {
+    const std::span<const std::byte> bytes = file.bytes();
+    if (!before(data, bytes.data()) && before(data, bytes.data() + bytes.size())) return &file;
+  }
+  return nullptr;
+}
+
+void CheckpointPart::evict(const Tensor& tensor) const {
+  if (const MappedFile* file = file_behind(tensor))
+    file->evict({static_cast<const std::byte*>(tensor.data), tensor.bytes()});
+}
+
+void CheckpointPart::evict_all() const {
+  for (const MappedFile& file : files_) file.evict(file.bytes());
+}
+
+void CheckpointPart::read_ahead(const Tensor& tensor) const {
+  if (const MappedFile* file = file_behind(tensor))
+    file->read_ahead({static_cast<const std::byte*>(tensor.data), tensor.bytes()});
 }
 
 std::int64_t CheckpointPart::parameters() const {

@@ -126,6 +126,12 @@ struct Rates {
 // The operations whose scratch memory depends on their size.
 enum class ScratchOp : std::uint8_t { Linear, Swiglu, Attention, Conv2d, GroupNorm };
 
+// Where a backend's memory is.
+enum class MemoryKind : std::uint8_t {
+  Host,    // the process's own: a block counts as far as it has been written
+  Device,  // a card's: a block counts at once, and apart from the process
+};
+
 // What record() captured.
 class Recording {
  public:
@@ -154,6 +160,7 @@ class Backend {
 
   // --- Memory ---
 
+  virtual MemoryKind memory_kind() const = 0;
   // Aligned to Arena::kAlignment, contents undefined. Throws OutOfMemory.
   Buffer allocate(std::size_t bytes) { return {*this, do_allocate(bytes), bytes}; }
   // Host memory to `out`; `source` may be reused when the call returns.

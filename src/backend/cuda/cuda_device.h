@@ -24,6 +24,7 @@ class CudaBackend final : public Backend {
 
   std::string description() const override { return description_; }
   DType activation_dtype() const override { return options_.activations; }
+  MemoryKind memory_kind() const override { return MemoryKind::Device; }
   std::size_t available_memory() const override;
   void synchronize() override;
   std::size_t scratch_bytes(ScratchOp op, const Tensor& out, const Tensor& x,

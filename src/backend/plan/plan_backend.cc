@@ -37,9 +37,16 @@ void PlanBackend::do_free(void* /*data*/, std::size_t bytes) noexcept {
   allocated_ -= bytes;
 }
 
+void PlanBackend::need_source(std::span<const Tensor> parts) {
+  std::size_t bytes = 0;
+  for (const Tensor& part : parts) bytes += part.bytes();
+  cost_.source = std::max(cost_.source, bytes);
+}
+
 // The target lays the weight out on a measuring slab, which copies nothing; `slab` may be memory
 // that does not exist, so it must not be handed on.
 Weight PlanBackend::do_load_matrix(Arena& slab, std::span<const Tensor> parts, MatrixRole role) {
+  need_source(parts);
   Arena measure;
   Weight weight = target_.do_load_matrix(measure, parts, role);
   weight.data = slab.allocate(measure.used());
@@ -47,6 +54,7 @@ Weight PlanBackend::do_load_matrix(Arena& slab, std::span<const Tensor> parts, M
 }
 
 Weight PlanBackend::do_load_kernel(Arena& slab, const Tensor& kernel) {
+  need_source({&kernel, 1});
   Arena measure;
   Weight weight = target_.do_load_kernel(measure, kernel);
   weight.data = slab.allocate(measure.used());
@@ -54,6 +62,7 @@ Weight PlanBackend::do_load_kernel(Arena& slab, const Tensor& kernel) {
 }
 
 Tensor PlanBackend::do_load_vector(Arena& slab, std::span<const Tensor> parts) {
+  need_source(parts);
   Arena measure;
   Tensor vector = target_.do_load_vector(measure, parts);
   vector.data = slab.allocate(measure.used());

@@ -17,6 +17,7 @@ struct Cost {
   double attention_flops = 0;  // both products of every visible pair
   double conv_flops = 0;       // of the direct algorithm
   std::size_t scratch = 0;     // the largest scratch_bytes() asked for
+  std::size_t source = 0;      // the most bytes of host tensors that one load reads
 
   double flops() const { return matrix_flops + attention_flops + conv_flops; }
 };
@@ -33,6 +34,7 @@ class PlanBackend final : public Backend {
 
   std::string description() const override { return "plan of " + target_.description(); }
   DType activation_dtype() const override { return target_.activation_dtype(); }
+  MemoryKind memory_kind() const override { return target_.memory_kind(); }
   std::size_t available_memory() const override { return target_.available_memory(); }
   void synchronize() override {}
   void set_encoding(Encoding encoding) override { target_.set_encoding(encoding); }
@@ -71,6 +73,7 @@ class PlanBackend final : public Backend {
   void do_group_norm(const Tensor& out, const Tensor& x, const Tensor& weight, const Tensor& bias,
                      const GroupNormArgs& args) override;
 
+  void need_source(std::span<const Tensor> parts);
   void need_scratch(ScratchOp op, const Tensor& out, const Tensor& x, const Weight& weight);
 
   Backend& target_;

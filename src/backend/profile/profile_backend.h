@@ -29,6 +29,7 @@ class ProfileBackend final : public Backend {
 
   std::string description() const override { return target_.description(); }
   DType activation_dtype() const override { return target_.activation_dtype(); }
+  MemoryKind memory_kind() const override { return target_.memory_kind(); }
   void synchronize() override { target_.synchronize(); }
   std::size_t scratch_bytes(ScratchOp op, const Tensor& out, const Tensor& x,
                             const Weight& weight) const override {

@@ -13,6 +13,7 @@ class ReferenceBackend : public Backend {
  public:
   std::string description() const override { return "reference: plain loops, 1 thread"; }
   DType activation_dtype() const override { return DType::F32; }
+  MemoryKind memory_kind() const override { return MemoryKind::Host; }
   // What the system has free; no container limit is looked at.
   std::size_t available_memory() const override;
   void synchronize() override {}

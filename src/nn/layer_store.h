@@ -19,6 +19,7 @@ struct Module {
 };
 
 // Calls `load(WeightScope)` twice: on a measuring slab for its size, then on memory of that size.
+// Then nothing of the source is in memory.
 template <typename Load>
 auto load_module(TensorSource& source, Backend& backend, Load load) {
   Arena measure;
@@ -26,6 +27,7 @@ auto load_module(TensorSource& source, Backend& backend, Load load) {
   Buffer slab = backend.allocate(measure.used());
   Arena memory(slab.data(), slab.bytes());
   auto weights = load(WeightScope(source, backend, memory));
+  source.evict_all();
   return Module<decltype(weights)>{std::move(slab), std::move(weights)};
 }
 

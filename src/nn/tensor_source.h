@@ -1,8 +1,6 @@
-// Where a network's host tensors come from: a part of a checkpoint, or random numbers.
+// Where a network's host tensors come from: an interface, and a part of a checkpoint.
 #pragma once
 
-#include <cstdint>
-#include <list>
 #include <set>
 #include <string>
 #include <string_view>
@@ -25,6 +23,12 @@ class TensorSource {
   virtual Tensor tensor(const std::string& name, const Shape& shape) = 0;
   // Declares that tensors whose names begin so are not needed.
   virtual void ignore(std::string_view /*prefix*/) {}
+  // Hints about a tensor that was handed out: it has been read, so its pages need not stay in
+  // memory; it will be read soon. It can be read at any time all the same.
+  virtual void evict(const Tensor& /*tensor*/) {}
+  // The same about everything: reading a tensor brings in some of what lies around it.
+  virtual void evict_all() {}
+  virtual void read_ahead(const Tensor& /*tensor*/) {}
 };
 
 // A part of a checkpoint, which must outlive this. Remembers which tensors were asked for.
@@ -34,6 +38,9 @@ class CheckpointSource final : public TensorSource {
 
   Tensor tensor(const std::string& name, const Shape& shape) override;
   void ignore(std::string_view prefix) override { ignored_.emplace_back(prefix); }
+  void evict(const Tensor& tensor) override { part_.evict(tensor); }
+  void evict_all() override { part_.evict_all(); }
+  void read_ahead(const Tensor& tensor) override { part_.read_ahead(tensor); }
   // Throws InvalidFile when the part has tensors that nobody asked for and nobody ignores: a layout
   // that is understood by half must not load.
   void throw_if_unused() const;
@@ -42,21 +49,6 @@ class CheckpointSource final : public TensorSource {
   const CheckpointPart& part_;
   std::set<std::string, std::less<>> used_;
   std::vector<std::string> ignored_;
-};
-
-// Weights of any model without a file, for measurements: bf16 matrices of normal numbers with
-// variance 1 / columns, so that activations keep their size, and vectors near one. Equal names and
-// shapes give equal numbers.
-class RandomSource final : public TensorSource {
- public:
-  Tensor tensor(const std::string& name, const Shape& shape) override;
-
- private:
-  struct Pool {
-    std::int64_t columns;  // 0 for vectors
-    std::vector<std::uint16_t> values;
-  };
-  std::list<Pool> pools_;
 };
 
 }  // namespace zimage

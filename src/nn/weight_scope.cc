@@ -15,14 +15,32 @@ Tensor WeightScope::host(std::string_view name, const Shape& shape) const {
   return source_->tensor(prefix_ + std::string(name), shape);
 }
 
+// A measuring slab has read nothing.
+void WeightScope::evict(std::span<const Tensor> parts) const {
+  if (slab_->measuring()) return;
+  for (const Tensor& part : parts) source_->evict(part);
+}
+
+Weight WeightScope::stack(std::span<const Tensor> parts) const {
+  const Weight weight = backend_->load_matrix(*slab_, parts, MatrixRole::Linear);
+  evict(parts);
+  return weight;
+}
+
+Tensor WeightScope::concatenate(std::span<const Tensor> parts) const {
+  const Tensor vector = backend_->load_vector(*slab_, parts);
+  evict(parts);
+  return vector;
+}
+
 Tensor WeightScope::vector(std::string_view name, std::int64_t n) const {
   const Tensor part = host(name, {n});
-  return backend_->load_vector(*slab_, {&part, 1});
+  return concatenate({&part, 1});
 }
 
 Tensor WeightScope::row(std::string_view name, std::int64_t n) const {
   const Tensor part = host(name, {1, n});
-  return backend_->load_vector(*slab_, {&part, 1});
+  return concatenate({&part, 1});
 }
 
 Weight WeightScope::matrix(std::string_view name, std::int64_t out, std::int64_t in) const {
@@ -32,18 +50,23 @@ Weight WeightScope::matrix(std::string_view name, std::int64_t out, std::int64_t
 Weight WeightScope::matrix(std::initializer_list<Rows> parts, std::int64_t in) const {
   std::vector<Tensor> tensors;
   for (const Rows& part : parts) tensors.push_back(host(part.name, {part.out, in}));
-  return backend_->load_matrix(*slab_, tensors, MatrixRole::Linear);
+  return stack(tensors);
 }
 
 Weight WeightScope::gate_up(std::string_view gate, std::string_view up, std::int64_t features,
                             std::int64_t in) const {
   const Tensor parts[] = {host(gate, {features, in}), host(up, {features, in})};
-  return backend_->load_matrix(*slab_, parts, MatrixRole::GateUp);
+  const Weight weight = backend_->load_matrix(*slab_, parts, MatrixRole::GateUp);
+  evict(parts);
+  return weight;
 }
 
 Weight WeightScope::kernel(std::string_view name, std::int64_t out, std::int64_t in,
                            std::int64_t side) const {
-  return backend_->load_kernel(*slab_, host(name, {out, in, side, side}));
+  const Tensor part = host(name, {out, in, side, side});
+  const Weight weight = backend_->load_kernel(*slab_, part);
+  evict({&part, 1});
+  return weight;
 }
 
 }  // namespace zimage

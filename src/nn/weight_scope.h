@@ -1,8 +1,9 @@
 // Binds a network's weights: a cursor over tensor names that checks shapes and loads through a
-// backend into one slab.
+// backend into one slab. What has been loaded is evicted from its source.
 #pragma once
 
 #include <initializer_list>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -42,11 +43,13 @@ class WeightScope {
   // The host tensor itself, living as long as the source.
   Tensor host(std::string_view name, const Shape& shape) const;
 
-  // What the above use, for callers that gather parts from several scopes.
-  Backend& backend() const { return *backend_; }
-  Arena& slab() const { return *slab_; }
+  // For callers that gather parts from several scopes with host(): stacked by rows; concatenated.
+  Weight stack(std::span<const Tensor> parts) const;
+  Tensor concatenate(std::span<const Tensor> parts) const;
 
  private:
+  void evict(std::span<const Tensor> parts) const;
+
   TensorSource* source_;
   Backend* backend_;
   Arena* slab_;

@@ -10,6 +10,7 @@
 #include "backend/reference/reference_backend.h"
 #include "base/error.h"
 #include "nn/layer_store.h"
+#include "nn/random_source.h"
 
 namespace zimage {
 namespace {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "checkpoint/checkpoint.h"
+#include "nn/random_source.h"
 #include "nn/tensor_source.h"
 #include "pipeline/pipeline.h"
 #include "scheduler/flow_match.h"

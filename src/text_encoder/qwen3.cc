@@ -101,6 +101,7 @@ void forward(const Run& run, const Qwen3Config& c, const Qwen3Layer& layer, cons
 
 Qwen3Encoder::Qwen3Encoder(TensorSource& source, const Qwen3Config& config, Backend& backend)
     : config_(config),
+      source_(&source),
       layers_(source, backend, config.used_layers(), [&](const WeightScope& w, std::int64_t layer) {
         return load_layer(w["layers"][std::to_string(layer)], config);
       }) {
@@ -119,6 +120,7 @@ void Qwen3Encoder::encode(const Run& run, const Tensor& out,
   be.upload(cos_sin, rope_table(rows, config_.head_dim, config_.rope_theta).data());
   const Tensor embedded = frame.make(DType::F32, {rows, config_.hidden});
   be.upload(embedded, gather(embedding_, ids).data());
+  source_->evict_all();
   be.cast(out, embedded);
   for (std::int64_t layer = 0; layer < layers_.size(); ++layer) {
     run.throw_if_stopped();

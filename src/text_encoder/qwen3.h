@@ -45,7 +45,7 @@ struct Qwen3Layer {
 class Qwen3Encoder {
  public:
   // Loads the weights. The embedding table stays on the host, a view into `source`, which must
-  // outlive this.
+  // outlive this; it is evicted after each use.
   Qwen3Encoder(TensorSource& source, const Qwen3Config& config, Backend& backend);
 
   const Qwen3Config& config() const { return config_; }
@@ -56,6 +56,7 @@ class Qwen3Encoder {
 
  private:
   Qwen3Config config_;
+  TensorSource* source_;
   Tensor embedding_;  // [vocabulary, hidden], host memory
   LayerStore<Qwen3Layer> layers_;
 };

@@ -30,8 +30,7 @@ FusedModulation load_modulation(const WeightScope& w, const TransformerConfig& c
   };
   add("noise_refiner", c.refiner_layers);
   add("layers", c.layers);
-  return {w.backend().load_matrix(w.slab(), weights, MatrixRole::Linear),
-          w.backend().load_vector(w.slab(), biases)};
+  return {.weight = w.stack(weights), .bias = w.concatenate(biases)};
 }
 
 }  // namespace

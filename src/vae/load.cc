@@ -35,7 +35,7 @@ VaeDecoder::Attention VaeDecoder::load_attention(const WeightScope& w, std::int6
       .qkv = {.weight = w.matrix(
                   {{"to_q.weight", channels}, {"to_k.weight", channels}, {"to_v.weight", channels}},
                   channels),
-              .bias = w.backend().load_vector(w.slab(), biases)},
+              .bias = w.concatenate(biases)},
       .out = {.weight = w.matrix("to_out.0.weight", channels, channels),
               .bias = w.vector("to_out.0.bias", channels)},
   };

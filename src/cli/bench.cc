@@ -10,11 +10,11 @@
 #include <map>
 #include <string_view>
 
+#include "base/process_memory.h"
 #include "cli/console.h"
 #include "cli/default_model.h"
 #include "cli/json_line.h"
 #include "cli/output_file.h"
-#include "cli/process.h"
 #include "cli/progress.h"
 
 namespace zimage::cli {
@@ -121,7 +121,7 @@ BenchReport run_bench(Pipeline& pipeline, const Request& request, int repeat) {
   }
   report.operations = best_operations(pipeline, request, repeat);
   raise(report.ceilings, pipeline.measure_ceilings());
-  report.peak_memory = peak_memory();
+  report.peak_memory = peak_resident_memory();
   return report;
 }
 
@@ -183,6 +183,7 @@ void bench(const BenchOptions& options) {
                      .device = options.draw.device,
                      .threads = options.draw.threads,
                      .encoding = options.draw.encoding,
+                     .keep = options.draw.keep,
                      .random_weights = options.random_weights});
   const Request request{.prompt = options.prompt,
                         .width = options.draw.width,

@@ -10,12 +10,12 @@
 #include <random>
 #include <string>
 
+#include "base/process_memory.h"
 #include "cli/console.h"
 #include "cli/default_model.h"
 #include "cli/json_line.h"
 #include "cli/metadata.h"
 #include "cli/output_file.h"
-#include "cli/process.h"
 #include "cli/progress.h"
 #include "cli/prompt.h"
 #include "image/image.h"
@@ -40,12 +40,14 @@ void tell_plan(Console& console, const Plan& plan) {
   const auto mib = [](std::size_t bytes) { return static_cast<double>(bytes) / kMebibyte; };
   for (const StagePlan& stage : plan.stages) {
     console.detail(fmt::format(
-        "plan: {}: weights {:.1f} MiB, activations {:.1f} MiB, scratch {:.1f} MiB, {:.1f} GFLOP",
+        "plan: {}: weights {:.1f} MiB, activations {:.1f} MiB, workspace {:.1f} MiB, {:.1f} GFLOP",
         zimage::name_of(stage.stage), mib(stage.weights), mib(stage.activations),
-        mib(stage.scratch), stage.flops / 1e9));
+        mib(stage.workspace), stage.flops / 1e9));
   }
-  console.detail(fmt::format("plan: {:.1f} MiB of {:.1f} MiB available", mib(plan.total),
-                             mib(plan.available)));
+  console.detail(fmt::format("plan: {:.1f} MiB of {:.1f} MiB available, {}", mib(plan.total),
+                             mib(plan.available),
+                             plan.keep == Keep::All ? "every part stays loaded"
+                                                    : "each part is released after its stage"));
 }
 
 void tell_result(Console& console, const Result& result) {
@@ -79,8 +81,9 @@ void tell_times(Console& console, const OrderedJson& seconds, std::int64_t steps
     }
     line += ",";
   }
-  console.detail(line + fmt::format(" peak memory {:.1f} MiB",
-                                    static_cast<double>(peak_memory()) / (1024.0 * 1024.0)));
+  console.detail(line +
+                 fmt::format(" peak memory {:.1f} MiB",
+                             static_cast<double>(peak_resident_memory()) / (1024.0 * 1024.0)));
 }
 
 OrderedJson report(const Provenance& provenance, const Result& result, const std::string& file,
@@ -96,7 +99,7 @@ OrderedJson report(const Provenance& provenance, const Result& result, const std
           {"model", provenance.model},
           {"device", provenance.device},
           {"seconds", seconds},
-          {"peak_memory_bytes", peak_memory()},
+          {"peak_memory_bytes", peak_resident_memory()},
           {"version", version()}};
 }
 
@@ -124,7 +127,8 @@ void generate(const GenerateOptions& options, Interrupt& interrupt) {
                      .tokenizer = place.tokenizer,
                      .device = options.draw.device,
                      .threads = options.draw.threads,
-                     .encoding = options.draw.encoding});
+                     .encoding = options.draw.encoding,
+                     .keep = options.draw.keep});
   const std::string device = pipeline.device_description();
   console.detail(fmt::format("device {}", device));
   if (options.verbosity == Verbosity::Verbose) tell_plan(console, pipeline.plan(request));

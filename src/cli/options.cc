@@ -132,6 +132,12 @@ void add_draw_options(CLI::App& app, DrawOptions& options) {
       "How the transformer computes: auto, or fp8, which is faster and less exact (Hopper GPUs; "
       "default: auto)")
       ->group("Machine");
+  add_value(
+      app, "--keep", "PARTS",
+      [&options](const std::string& text) { options.keep = parse_keep("--keep", text); },
+      "Which networks stay loaded when their stage has ended: all, none, or auto, which is all if "
+      "they\nfit the free memory (default: auto)")
+      ->group("Machine");
 }
 
 void add_generate(CLI::App& app, GenerateOptions& options) {

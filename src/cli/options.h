@@ -29,6 +29,7 @@ struct DrawOptions {
   std::optional<std::int64_t> steps;
   std::string device = "auto";
   std::string encoding = "auto";
+  Keep keep = Keep::Auto;
   int threads = 0;  // 0: one for each core this process may use
   bool json = false;
 };

@@ -1,26 +1,12 @@
-// Linux: /proc and file descriptors.
+// Linux: file descriptors.
 #include "cli/process.h"
 
 #include <fcntl.h>
 #include <unistd.h>
 
-#include <fstream>
-#include <string>
+#include <initializer_list>
 
 namespace zimage::cli {
-
-std::uint64_t peak_memory() {
-  // getrusage's maximum survives exec, so a program started by a larger one would report that
-  // one's.
-  std::ifstream status("/proc/self/status");
-  std::string key;
-  while (status >> key) {
-    std::uint64_t kibibytes = 0;
-    if (key == "VmHWM:" && status >> kibibytes) return kibibytes * 1024;
-    status.ignore(4096, '\n');
-  }
-  return 0;
-}
 
 void fill_standard_descriptors() {
   for (const int standard : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {

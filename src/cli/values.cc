@@ -91,6 +91,12 @@ std::string parse_choice(std::string_view option, std::string_view text,
   return std::string(text);
 }
 
+Keep parse_keep(std::string_view option, std::string_view text) {
+  const std::string choice = parse_choice(option, text, {"auto", "all", "none"});
+  if (choice == "auto") return Keep::Auto;
+  return choice == "all" ? Keep::All : Keep::None;
+}
+
 std::string parse_device(std::string_view option, std::string_view text) {
   constexpr std::string_view kIndexed = "cuda:";
   const bool indexed =

@@ -9,6 +9,8 @@
 #include <string>
 #include <string_view>
 
+#include "pipeline/pipeline.h"
+
 namespace zimage::cli {
 
 // A decimal whole number from 1 to the largest 64-bit integer. Throws InvalidArgument.
@@ -28,6 +30,9 @@ Size parse_size(std::string_view option, std::string_view text);
 // One of `choices`. Throws InvalidArgument.
 std::string parse_choice(std::string_view option, std::string_view text,
                          std::initializer_list<std::string_view> choices);
+
+// "auto", "all" or "none". Throws InvalidArgument.
+Keep parse_keep(std::string_view option, std::string_view text);
 
 // "auto", "cpu", "cuda", "cuda:N" or "reference". Throws InvalidArgument.
 std::string parse_device(std::string_view option, std::string_view text);

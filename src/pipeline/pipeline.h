@@ -65,19 +65,33 @@ struct Result {
   std::size_t activations_used = 0;  // bytes, the most in use at once; equals what the plan says
 };
 
-// What one stage of a request needs, known before it runs.
+// Which networks stay loaded when their stage has ended.
+enum class Keep : std::uint8_t {
+  Auto,  // all, when the request's plan fits the free memory so; else none
+  All,
+  None,  // each is released before the next is loaded
+};
+
+// What one stage of a request needs, known before it runs. In bytes, but for `flops`.
 struct StagePlan {
   Stage stage = Stage::EncodePrompt;
-  std::size_t weights = 0;      // bytes of its network on the device
-  std::size_t activations = 0;  // bytes, the most in use at once
-  std::size_t scratch = 0;      // bytes, of the kernels
-  double flops = 0;             // of all its steps; convolutions counted as direct
+  std::size_t weights = 0;      // of its network on the device
+  std::size_t activations = 0;  // the most in use at once
+  std::size_t workspace = 0;    // of the kernels
+  std::size_t loading = 0;      // of mapped files, the most read at once while its network loads
+  std::size_t host = 0;         // in host memory: noise, features, pixels
+  std::size_t total = 0;  // on the device, the most while it loads and runs, with what is kept
+  double flops = 0;       // of all its steps; convolutions counted as direct
 };
 
 struct Plan {
   std::array<StagePlan, 3> stages;  // in the order of Stage
-  std::size_t total = 0;            // bytes: all weights, the largest activations and scratch
-  std::size_t available = 0;        // bytes that the device has free for them
+  Keep keep = Keep::All;            // All or None
+  // On a CPU: of the program with the model open and nothing loaded. 0 where the device has memory
+  // of its own, which the totals are of.
+  std::size_t process = 0;
+  std::size_t total = 0;      // the largest of the stages'
+  std::size_t available = 0;  // what it may be: free memory, and what this pipeline holds of it
 };
 
 struct PipelineOptions {
@@ -88,6 +102,7 @@ struct PipelineOptions {
   std::string device = "auto";    // "auto", "cpu", "cuda", "cuda:1", "reference"
   int threads = 0;                // 0: one for each core this process may use
   std::string encoding = "auto";  // of the transformer's matrices: "auto" or "fp8" (on CUDA)
+  Keep keep = Keep::Auto;         // which networks stay loaded between stages and requests
   std::int64_t random_tokens =
       101;                      // with random weights: of the prompt, in place of a tokenizer's
   bool random_weights = false;  // take only the configuration from `model`: for measurements

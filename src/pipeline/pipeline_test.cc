@@ -9,6 +9,7 @@
 #include <iterator>
 #include <nlohmann/json.hpp>
 
+#include "base/process_memory.h"
 #include "error_of.h"
 #include "temp_folder.h"
 
@@ -145,6 +146,38 @@ TEST(Pipeline, ReportsEveryStepAndStopsWithinOne) {
   EXPECT_EQ(last, 1);
   // A cancelled pipeline draws the next request as if nothing had been.
   EXPECT_EQ(pipeline.generate(request).image.width, 64);
+}
+
+// Memory of this process when the decoder has finished, and the picture.
+std::pair<std::size_t, Image> memory_at_end(Keep keep) {
+  Pipeline pipeline({.model = kModel, .keep = keep});
+  std::size_t memory = 0;
+  Image image = pipeline
+                    .generate(small(64, 64),
+                              [&](const Progress& progress) {
+                                if (progress.stage == Stage::Decode && progress.step == 1)
+                                  memory = resident_memory();
+                              })
+                    .image;
+  return {memory, std::move(image)};
+}
+
+// Kept, the text encoder and the transformer are there while the decoder runs: 35 MiB of them.
+TEST(Pipeline, ReleasesPartsAfterTheirStageAndDrawsTheSame) {
+  const Plan plan = Pipeline({.model = kModel}).plan(small(64, 64));
+  const std::size_t released = plan.stages[0].weights + plan.stages[1].weights;
+  const auto [all, first] = memory_at_end(Keep::All);
+  const auto [none, second] = memory_at_end(Keep::None);
+  EXPECT_GE(all, none + released / 10 * 9);
+  EXPECT_EQ(first.rgb, second.rgb);
+}
+
+TEST(Pipeline, LoadsAgainWhatWasReleased) {
+  Pipeline pipeline({.model = kModel, .keep = Keep::None});
+  const Image first = pipeline.generate(small(64, 64)).image;
+  const std::size_t between = resident_memory();
+  EXPECT_EQ(pipeline.generate(small(64, 64)).image.rgb, first.rgb);
+  EXPECT_LE(resident_memory(), between + (std::size_t{4} << 20));
 }
 
 TEST(Pipeline, NamesDevicesThatItDoesNotKnow) {

@@ -1,6 +1,7 @@
 // An observer that books counters on stages.
 #include "pipeline/planning.h"
 
+#include <algorithm>
 #include <optional>
 
 namespace zimage {
@@ -27,7 +28,7 @@ class PlanObserver final : public DrawingObserver {
     if (stage_) {
       StagePlan& stage = stages_[static_cast<std::size_t>(*stage_)];
       stage.activations = arena_.peak();
-      stage.scratch = backend_.cost().scratch;
+      stage.workspace = backend_.cost().scratch;
       stage.flops = backend_.cost().flops();
     }
     backend_.reset_cost();
@@ -42,7 +43,54 @@ class PlanObserver final : public DrawingObserver {
   std::optional<Stage> stage_;
 };
 
+// Bytes in host memory beside the networks: what crosses between stages, and the picture.
+void add_host(std::array<StagePlan, 3>& stages, const Networks& networks, const Drawing& drawing) {
+  constexpr std::size_t kFloat = sizeof(float);
+  const auto latents = static_cast<std::size_t>(drawing.latent.elements());
+  const auto scale = static_cast<std::size_t>(networks.vae->config().scale());
+  const auto hidden = static_cast<std::size_t>(networks.text_encoder->config().hidden);
+  const std::size_t pixels =
+      static_cast<std::size_t>(drawing.latent.rows * drawing.latent.columns) * scale * scale;
+  stages[0].host = drawing.ids.size() * hidden * kFloat;
+  stages[1].host = 2 * latents * kFloat;  // the noise, and what comes of it
+  stages[2].host = 2 * latents * kFloat + pixels * (3 * kFloat + 2 * 3);  // f32, 8 bits, cropped
+}
+
 }  // namespace
+
+void add_totals(Plan& plan, MemoryKind memory) {
+  std::size_t activations = 0;
+  std::size_t workspace = 0;
+  if (memory == MemoryKind::Device) {
+    for (const StagePlan& stage : plan.stages) {
+      activations = std::max(activations, stage.activations);
+      workspace = std::max(workspace, stage.workspace);
+    }
+  }
+  std::size_t resident = plan.process;
+  plan.total = 0;
+  for (StagePlan& stage : plan.stages) {
+    if (plan.keep == Keep::None) resident = plan.process;
+    resident += stage.weights;
+    if (memory == MemoryKind::Device) {
+      stage.total = resident + activations + workspace;
+    } else {
+      // Activations count as far as stages up to this one have written them.
+      const std::size_t before = activations + workspace;
+      activations = std::max(activations, stage.activations);
+      workspace = std::max(workspace, stage.workspace);
+      stage.total =
+          resident + std::max(before + stage.loading, activations + workspace + stage.host);
+    }
+    plan.total = std::max(plan.total, stage.total);
+  }
+}
+
+std::string gibibytes(std::size_t bytes) {
+  const double value = static_cast<double>(bytes) / (1024.0 * 1024.0 * 1024.0);
+  const std::string text = std::to_string(value);
+  return text.substr(0, text.find('.') + 3) + " GiB";
+}
 
 std::array<StagePlan, 3> plan_stages(PlanBackend& backend, const Networks& networks,
                                      const Drawing& drawing) {
@@ -50,7 +98,9 @@ std::array<StagePlan, 3> plan_stages(PlanBackend& backend, const Networks& netwo
   const Run run{backend, arena};
   PlanObserver observer(backend, arena);
   draw(run, networks, drawing, observer);
-  return observer.stages();
+  std::array<StagePlan, 3> stages = observer.stages();
+  add_host(stages, networks, drawing);
+  return stages;
 }
 
 }  // namespace zimage

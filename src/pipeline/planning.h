@@ -2,15 +2,22 @@
 #pragma once
 
 #include <array>
+#include <string>
 
 #include "backend/plan/plan_backend.h"
 #include "pipeline/drawing.h"
 
 namespace zimage {
 
-// Activations, scratch and FLOPs of each stage, in the order of Stage; the weights are left at 0.
-// `networks` are made on `backend`.
+// Activations, workspace, host memory and FLOPs of each stage, in the order of Stage; all else is
+// left at 0. `networks` are made on `backend`.
 std::array<StagePlan, 3> plan_stages(PlanBackend& backend, const Networks& networks,
                                      const Drawing& drawing);
+
+// Fills in the totals for plan.keep, which is All or None, from the stages' parts and plan.process.
+void add_totals(Plan& plan, MemoryKind memory);
+
+// "12.34 GiB", for messages.
+std::string gibibytes(std::size_t bytes);
 
 }  // namespace zimage

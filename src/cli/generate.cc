@@ -16,6 +16,7 @@
 #include "cli/json_line.h"
 #include "cli/metadata.h"
 #include "cli/output_file.h"
+#include "cli/plan.h"
 #include "cli/progress.h"
 #include "cli/prompt.h"
 #include "image/image.h"
@@ -45,9 +46,7 @@ void tell_plan(Console& console, const Plan& plan) {
         mib(stage.workspace), stage.flops / 1e9));
   }
   console.detail(fmt::format("plan: {:.1f} MiB of {:.1f} MiB available, {}", mib(plan.total),
-                             mib(plan.available),
-                             plan.keep == Keep::All ? "every part stays loaded"
-                                                    : "each part is released after its stage"));
+                             mib(plan.available), choices_text(plan)));
 }
 
 void tell_result(Console& console, const Result& result) {

@@ -16,6 +16,7 @@
 #include "cli/interrupt.h"
 #include "cli/options.h"
 #include "cli/output_file.h"
+#include "cli/plan.h"
 #include "cli/process.h"
 
 namespace {
@@ -37,6 +38,7 @@ struct Runner {
   }
   void operator()(const zimage::cli::InfoOptions& options) const { zimage::cli::info(options); }
   void operator()(const zimage::cli::BenchOptions& options) const { zimage::cli::bench(options); }
+  void operator()(const zimage::cli::PlanOptions& options) const { zimage::cli::plan(options); }
 };
 
 void complain(const std::string& message) {

@@ -58,6 +58,17 @@ constexpr const char* kBenchFooter =
     "CPU). Convolutions count as direct ones; Winograd's take fewer operations and can exceed 100 "
     "%.\n";
 
+constexpr const char* kPlanFooter =
+    "Examples:\n"
+    "  zimage plan\n"
+    "  zimage plan -m ~/models/Z-Image-Turbo --size 512x512,1024x1024,2048x1152 --json\n"
+    "\n"
+    "The total of a CPU is of the whole process, within 3 % of the peak that the system counts; of "
+    "a\n"
+    "card, of its own memory. \"other\" is what is neither of the three: the program, networks "
+    "that\n"
+    "stay from earlier stages, pixels, and pages of files that are being read.\n";
+
 // Adds an option whose text goes to `take` as soon as it is parsed. The last of several counts.
 CLI::Option* add_value(CLI::App& app, const std::string& names, const std::string& placeholder,
                        const std::function<void(const std::string&)>& take,
@@ -86,6 +97,18 @@ void add_model(CLI::App& app, const std::string& names, ModelOptions& options) {
            "The only cache to look into, of either hub (default: where their clients keep theirs)");
 }
 
+void add_size(CLI::App& app, DrawOptions& options) {
+  add_value(
+      app, "--size", "WxH",
+      [&options](const std::string& text) {
+        const Size size = parse_size("--size", text);
+        options.width = size.width;
+        options.height = size.height;
+      },
+      "Width and height at once")
+      ->group("Picture");
+}
+
 void add_draw_options(CLI::App& app, DrawOptions& options) {
   add_model(app, "-m,--model", options.model);
   add_value(
@@ -97,15 +120,6 @@ void add_draw_options(CLI::App& app, DrawOptions& options) {
       app, "-H,--height", "N",
       [&options](const std::string& text) { options.height = parse_count("--height", text); },
       "Pixels (default: the model's)")
-      ->group("Picture");
-  add_value(
-      app, "--size", "WxH",
-      [&options](const std::string& text) {
-        const Size size = parse_size("--size", text);
-        options.width = size.width;
-        options.height = size.height;
-      },
-      "Both at once")
       ->group("Picture");
   add_value(
       app, "-s,--steps", "N",
@@ -151,6 +165,7 @@ void add_generate(CLI::App& app, GenerateOptions& options) {
       "- is standard output. An existing file is kept: the next free name is taken");
   app.add_flag("--force", options.force, "Overwrite an existing file");
   add_draw_options(app, options.draw);
+  add_size(app, options.draw);
   add_value(
       app, "--seed", "N",
       [&options](const std::string& text) { options.seed = parse_seed("--seed", text); },
@@ -196,8 +211,25 @@ void add_bench(CLI::App& app, BenchOptions& options) {
   app.add_flag("--random-weights", options.random_weights,
                "Fill the networks with random numbers: the model's configuration files suffice");
   add_draw_options(app, options.draw);
+  add_size(app, options.draw);
   app.add_flag("--json", options.draw.json, "Print one line of JSON");
   app.footer(kBenchFooter);
+}
+
+void add_plan(CLI::App& app, PlanOptions& options) {
+  add_value(
+      app, "-p,--prompt", "TEXT", [&options](const std::string& text) { options.prompt = text; },
+      "What would be drawn (default: " + quote(options.prompt) + ")");
+  app.add_flag("--random-weights", options.random_weights,
+               "Count random numbers in place of the model's files: its configuration suffices");
+  add_draw_options(app, options.draw);
+  add_value(
+      app, "--size", "WxH,...",
+      [&options](const std::string& text) { options.sizes = parse_sizes("--size", text); },
+      "One or more sizes, separated by commas")
+      ->group("Picture");
+  app.add_flag("--json", options.draw.json, "Print one line of JSON");
+  app.footer(kPlanFooter);
 }
 
 // CLI11 takes "--prompt=" for an option whose value follows; it is an option whose value is empty.
@@ -286,6 +318,7 @@ Command parse_arguments(const std::vector<std::string>& arguments) {
   GenerateOptions generate;
   InfoOptions info;
   BenchOptions bench;
+  PlanOptions plan;
   CLI::App* generate_app = app.add_subcommand("generate", "Draw a picture from a prompt");
   CLI::App* info_app =
       app.add_subcommand("info", "Print a model's parts, sizes, dtypes and parameter counts");
@@ -293,7 +326,10 @@ Command parse_arguments(const std::vector<std::string>& arguments) {
       app.add_subcommand("bench", "Measure each stage against this machine's peak");
   add_generate(*generate_app, generate);
   add_info(*info_app, info);
+  CLI::App* plan_app =
+      app.add_subcommand("plan", "Print the memory that a picture would need, loading nothing");
   add_bench(*bench_app, bench);
+  add_plan(*plan_app, plan);
 
   try {
     std::vector<std::string> reversed = with_empty_values(arguments);
@@ -314,11 +350,12 @@ Command parse_arguments(const std::vector<std::string>& arguments) {
   }
   if (&chosen(app) == &app) {
     throw Error(ErrorCode::InvalidArgument,
-                "a command is needed: generate, info or bench (see zimage --help)");
+                "a command is needed: generate, info, bench or plan (see zimage --help)");
   }
   check_exclusions(chosen(app));
   if (*info_app) return info;
   if (*bench_app) return bench;
+  if (*plan_app) return plan;
   return generate;
 }
 

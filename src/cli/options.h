@@ -7,6 +7,7 @@
 #include <variant>
 #include <vector>
 
+#include "cli/values.h"
 #include "pipeline/pipeline.h"
 
 namespace zimage::cli {
@@ -58,12 +59,19 @@ struct BenchOptions {
   bool random_weights = false;  // only the model's configuration is read
 };
 
+struct PlanOptions {
+  DrawOptions draw;  // of the device "auto": every device that there is
+  std::string prompt = "a red apple on a wooden table";
+  std::vector<Size> sizes;      // empty: draw's, or the model's
+  bool random_weights = false;  // only the model's configuration is read
+};
+
 // Help or version: to be printed to standard output.
 struct ShowText {
   std::string text;
 };
 
-using Command = std::variant<ShowText, GenerateOptions, InfoOptions, BenchOptions>;
+using Command = std::variant<ShowText, GenerateOptions, InfoOptions, BenchOptions, PlanOptions>;
 
 // `arguments` are those after the program's name. Throws InvalidArgument: an unknown command or
 // option (with the one that was probably meant), a value that has no meaning, options that exclude

@@ -83,6 +83,16 @@ Size parse_size(std::string_view option, std::string_view text) {
   refuse(option, "a width and a height of 1 or more, such as 768x512", text);
 }
 
+std::vector<Size> parse_sizes(std::string_view option, std::string_view text) {
+  std::vector<Size> sizes;
+  while (true) {
+    const std::size_t comma = text.find(',');
+    sizes.push_back(parse_size(option, text.substr(0, comma)));
+    if (comma == std::string_view::npos) return sizes;
+    text.remove_prefix(comma + 1);
+  }
+}
+
 std::string parse_choice(std::string_view option, std::string_view text,
                          std::initializer_list<std::string_view> choices) {
   if (std::find(choices.begin(), choices.end(), text) == choices.end()) {

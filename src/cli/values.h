@@ -8,6 +8,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "pipeline/pipeline.h"
 
@@ -26,6 +27,8 @@ struct Size {
 };
 // "768x512". Throws InvalidArgument.
 Size parse_size(std::string_view option, std::string_view text);
+// One or more, separated by commas. Throws InvalidArgument.
+std::vector<Size> parse_sizes(std::string_view option, std::string_view text);
 
 // One of `choices`. Throws InvalidArgument.
 std::string parse_choice(std::string_view option, std::string_view text,

@@ -94,5 +94,14 @@ TEST(Closest, FindsMisspellingsAndNothingElse) {
   EXPECT_EQ(closest("--steps", {}), std::nullopt);
 }
 
+TEST(ParseSizes, AreSeparatedByCommas) {
+  const std::vector<Size> sizes = parse_sizes("--size", "64x32,8x8");
+  ASSERT_EQ(sizes.size(), 2U);
+  EXPECT_EQ(sizes[0].height, 32);
+  EXPECT_EQ(sizes[1].width, 8);
+  for (const char* wrong : {"", ",", "64x32,", "64x32,,8x8", "64x32 8x8"})
+    EXPECT_THAT(error_of([&] { parse_sizes("--size", wrong); }), StartsWith("--size: expected"));
+}
+
 }  // namespace
 }  // namespace zimage::cli

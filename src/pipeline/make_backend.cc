@@ -6,6 +6,7 @@
 #include "backend/cpu/cpu_backend.h"
 #include "backend/reference/reference_backend.h"
 #include "base/error.h"
+#include "pipeline/pipeline.h"
 #ifdef ZIMAGE_CUDA
 #include "backend/cuda/cuda_backend.h"
 #endif
@@ -40,6 +41,14 @@ int cuda_index(const std::string& device) {
 }
 
 }  // namespace
+
+std::vector<std::string> available_devices() {
+  std::vector<std::string> devices{"cpu"};
+#ifdef ZIMAGE_CUDA
+  for (int i = 0; i < cuda_device_count(); ++i) devices.push_back("cuda:" + std::to_string(i));
+#endif
+  return devices;
+}
 
 std::unique_ptr<Backend> make_backend(const std::string& device, int threads) {
   if (device == "reference") return std::make_unique<ReferenceBackend>();

@@ -21,6 +21,10 @@ namespace zimage {
 // The program's version, "0.1.0".
 std::string_view version();
 
+// Every device that this build knows and this machine has, as PipelineOptions::device names them:
+// "cpu", and the cards.
+std::vector<std::string> available_devices();
+
 // Which of torch's generators the noise follows.
 enum class RngKind : std::uint8_t { Cpu, Cuda };
 

@@ -1,0 +1,132 @@
+// Plans to tables and JSON.
+#include "cli/plan.h"
+
+#include <fmt/format.h>
+
+#include <cstdint>
+#include <optional>
+#include <utility>
+
+#include "cli/default_model.h"
+#include "cli/json_line.h"
+#include "cli/output_file.h"
+
+namespace zimage::cli {
+namespace {
+
+std::string mebibytes(std::size_t bytes) {
+  return fmt::format("{:.1f}", static_cast<double>(bytes) / 0x1p20);
+}
+
+// What a stage needs beside its own weights, activations and workspace while its total is reached.
+std::size_t other_bytes(const StagePlan& stage) {
+  const std::size_t own = stage.weights + stage.activations + stage.workspace;
+  return stage.total > own ? stage.total - own : 0;
+}
+
+std::string picture_table(const PlannedPicture& picture) {
+  const Request& request = picture.request;
+  const Plan& plan = picture.plan;
+  std::string text = fmt::format("\n{}x{}, {} steps\n{:<14}{:>12}{:>14}{:>12}{:>10}{:>12}\n",
+                                 *request.width, *request.height, *request.steps, "MiB", "weights",
+                                 "activations", "workspace", "other", "total");
+  for (const StagePlan& stage : plan.stages) {
+    text += fmt::format("{:<14}{:>12}{:>14}{:>12}{:>10}{:>12}\n", zimage::name_of(stage.stage),
+                        mebibytes(stage.weights), mebibytes(stage.activations),
+                        mebibytes(stage.workspace), mebibytes(other_bytes(stage)),
+                        mebibytes(stage.total));
+  }
+  text += fmt::format("{:<14}{:>60}  {}: {}\n", "most at once", mebibytes(plan.total),
+                      plan.total > plan.available ? "does not fit" : "fits", choices_text(plan));
+  return text;
+}
+
+OrderedJson picture_json(const PlannedPicture& picture) {
+  OrderedJson stages = OrderedJson::array();
+  for (const StagePlan& stage : picture.plan.stages) {
+    stages.push_back({{"name", zimage::name_of(stage.stage)},
+                      {"weights_bytes", stage.weights},
+                      {"activations_bytes", stage.activations},
+                      {"workspace_bytes", stage.workspace},
+                      {"other_bytes", other_bytes(stage)},
+                      {"total_bytes", stage.total},
+                      {"flops", stage.flops}});
+  }
+  return {{"width", *picture.request.width},
+          {"height", *picture.request.height},
+          {"steps", *picture.request.steps},
+          {"stages", stages},
+          {"keep", picture.plan.keep == Keep::All ? "all" : "none"},
+          {"total_bytes", picture.plan.total},
+          {"available_bytes", picture.plan.available},
+          {"fits", picture.plan.total <= picture.plan.available}};
+}
+
+DevicePlans plan_on(const std::string& device, const ModelLocation& place,
+                    const PlanOptions& options) {
+  Pipeline pipeline({.model = place.folder,
+                     .tokenizer = place.tokenizer,
+                     .device = device,
+                     .threads = options.draw.threads,
+                     .encoding = options.draw.encoding,
+                     .keep = options.draw.keep,
+                     .random_weights = options.random_weights});
+  DevicePlans plans{.device = pipeline.device_description(), .pictures = {}};
+  std::vector<std::pair<std::optional<std::int64_t>, std::optional<std::int64_t>>> sizes;
+  sizes.reserve(options.sizes.size() + 1);
+  for (const Size& size : options.sizes) sizes.emplace_back(size.width, size.height);
+  if (sizes.empty()) sizes.emplace_back(options.draw.width, options.draw.height);
+  for (const auto& [width, height] : sizes) {
+    const Request request{
+        .prompt = options.prompt, .width = width, .height = height, .steps = options.draw.steps};
+    plans.pictures.push_back({pipeline.complete(request), pipeline.plan(request)});
+  }
+  return plans;
+}
+
+}  // namespace
+
+std::string choices_text(const Plan& plan) {
+  return plan.keep == Keep::All ? "every network stays loaded"
+                                : "each network is released after its stage";
+}
+
+std::string plan_table(const DevicePlans& plans) {
+  std::string text = plans.device;
+  if (!plans.pictures.empty())
+    text += fmt::format(", {} MiB available", mebibytes(plans.pictures.front().plan.available));
+  text += "\n";
+  for (const PlannedPicture& picture : plans.pictures) text += picture_table(picture);
+  return text;
+}
+
+std::string plans_json(const std::string& model, const std::vector<DevicePlans>& devices) {
+  OrderedJson list = OrderedJson::array();
+  for (const DevicePlans& plans : devices) {
+    OrderedJson pictures = OrderedJson::array();
+    for (const PlannedPicture& picture : plans.pictures) pictures.push_back(picture_json(picture));
+    list.push_back({{"device", plans.device}, {"pictures", pictures}});
+  }
+  return json_line({{"model", model}, {"devices", list}, {"version", version()}});
+}
+
+void plan(const PlanOptions& options) {
+  const ModelLocation place = find_model(options.draw.model, ModelPlaces::of_this_process());
+  std::vector<std::string> devices{options.draw.device};
+  if (options.draw.device == "auto") devices = available_devices();
+  std::vector<DevicePlans> plans;
+  plans.reserve(devices.size());
+  for (const std::string& device : devices) plans.push_back(plan_on(device, place, options));
+  std::string text;
+  if (options.draw.json) {
+    text = plans_json(model_name(place.folder), plans) + "\n";
+  } else {
+    for (const DevicePlans& one : plans) {
+      if (!text.empty()) text += "\n";
+      text += plan_table(one);
+    }
+  }
+  print_to_stdout(text);
+}
+
+}  // namespace zimage::cli

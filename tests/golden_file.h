@@ -1,6 +1,6 @@
-// Reads the small safetensors fixtures under tests/golden. What enters: a path; what leaves: each
-// tensor's shape and values as float. It shares no code with src/checkpoint, so neither hides the
-// other's mistakes.
+// Reads the small safetensors fixtures under tests/golden and tests/formats. What enters: a path;
+// what leaves: each tensor's shape and values as float. It shares no code with src/checkpoint, so
+// neither hides the other's mistakes.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +16,7 @@
 
 namespace zimage {
 
-// A file of F32 and I64 tensors. Integers become floats, which is exact below 2^24.
+// A file of F32, I64 and U8 tensors. Integers become floats, which is exact below 2^24.
 class GoldenFile {
  public:
   struct Entry {
@@ -68,8 +68,10 @@ class GoldenFile {
       entry.values = read_values<float>(bytes, begin, end);
     } else if (dtype == "I64") {
       entry.values = read_values<std::int64_t>(bytes, begin, end);
+    } else if (dtype == "U8") {
+      entry.values = read_values<std::uint8_t>(bytes, begin, end);
     } else {
-      throw std::runtime_error(path_ + ": " + name + " is " + dtype + ", expected F32 or I64");
+      throw std::runtime_error(path_ + ": " + name + " is " + dtype + ", expected F32, I64 or U8");
     }
     std::int64_t elements = 1;
     for (const std::int64_t extent : entry.shape) elements *= extent;

@@ -11,14 +11,15 @@ import sys
 from pathlib import Path
 
 BASE = {"base"}
-MODEL = BASE | {"backend", "checkpoint", "nn"}
+MODEL = BASE | {"backend", "checkpoint", "quant", "nn"}
 DEVICES = {"backend/reference", "backend/plan", "backend/profile", "backend/cpu", "backend/cuda"}
 
 # room -> rooms it may include. Absent rooms may not exist.
 RULE = {
     "base": set(),
     "hub": BASE,
-    "checkpoint": BASE,
+    "quant": BASE,
+    "checkpoint": BASE | {"quant"},
     "tokenizer": BASE,
     "scheduler": BASE,
     "image": BASE,
@@ -28,7 +29,7 @@ RULE = {
     "backend/profile": BASE | {"backend"},
     "backend/cpu": BASE | {"backend", "backend/reference"},
     "backend/cuda": BASE | {"backend"},
-    "nn": BASE | {"backend", "checkpoint"},
+    "nn": BASE | {"backend", "checkpoint", "quant"},
     "text_encoder": MODEL,
     "transformer": MODEL,
     "vae": MODEL,

@@ -194,6 +194,9 @@ class Backend {
   // A measuring slab gets the same allocations and no bytes, so that loading twice first measures,
   // then loads. Host memory may be unmapped when the call returns and synchronize() has.
 
+  // False where loads read no number of the tensors they are given: these need hold none.
+  virtual bool reads_weights() const { return true; }
+
   // For every load_matrix() from here on. Throws Unsupported where the backend has no such
   // encoding.
   virtual void set_encoding(Encoding encoding);

@@ -53,6 +53,12 @@ struct HostTensor {
     return all + (scale.empty() ? 0 : scale.bytes()) +
            (block_scale.empty() ? 0 : block_scale.bytes());
   }
+  // Where its rows lie, without scales that lie beside them; of a quantized tensor as U8.
+  Tensor numbers() const {
+    if (!is_quantized()) return stored;
+    const auto row = static_cast<std::int64_t>(row_bytes());
+    return stored.slice(first_row * row, (first_row + row_count()) * row);
+  }
   // "bf16", "q4_k".
   std::string_view type_name() const {
     return is_quantized() ? name_of(type) : name_of(stored.dtype);

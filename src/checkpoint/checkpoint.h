@@ -13,9 +13,9 @@
 #include <utility>
 #include <vector>
 
+#include "base/host_tensor.h"
 #include "base/json.h"
 #include "base/mapped_file.h"
-#include "base/tensor.h"
 
 namespace zimage {
 
@@ -23,8 +23,9 @@ namespace zimage {
 class CheckpointPart {
  public:
   // Opens the folder of one part. Checks that every shard that the index names is there and
-  // complete, that the index and the shards agree, and every header. A tensor whose place in its
-  // file is no multiple of its element's size is copied; all others stay in the mapping.
+  // complete, that the index and the shards agree, and every header. Quantized tensors have their
+  // scales. A tensor whose place in its file is no multiple of its element's size is copied; all
+  // others stay in the mapping.
   // Throws NotFound, InvalidFile or Unsupported, naming the file.
   static CheckpointPart open(const std::filesystem::path& folder);
 
@@ -37,9 +38,9 @@ class CheckpointPart {
   JsonObject config() const;
 
   // By canonical name (checkpoint/names.h). Views of host memory that live as long as the part.
-  const std::map<std::string, Tensor, std::less<>>& tensors() const { return tensors_; }
+  const std::map<std::string, HostTensor, std::less<>>& tensors() const { return tensors_; }
   // Throws NotFound: "<folder>/transformer: tensor layers.0... is missing".
-  const Tensor& tensor(std::string_view name) const;
+  const HostTensor& tensor(std::string_view name) const;
   // The file that holds a tensor, for messages. Precondition: the tensor exists.
   std::string file_of(std::string_view name) const;
   // Lets the memory of a tensor's mapped pages go until somebody reads them again. Without effect
@@ -64,8 +65,10 @@ class CheckpointPart {
   std::unique_ptr<Json> config_;
   std::vector<MappedFile> files_;
   std::vector<std::string> file_names_;
-  std::vector<std::unique_ptr<std::byte[]>> copies_;  // of tensors misaligned in their file
-  std::map<std::string, Tensor, std::less<>> tensors_;
+  std::unique_ptr<Json> quantized_layers_;  // of all files (checkpoint/scales.h)
+  // Of tensors misaligned in their file, and of converted scales.
+  std::vector<std::unique_ptr<std::byte[]>> copies_;
+  std::map<std::string, HostTensor, std::less<>> tensors_;
   std::map<std::string, std::size_t, std::less<>> file_indices_;
 };
 

@@ -12,6 +12,7 @@
 #include "checkpoint/config_file.h"
 #include "checkpoint/names.h"
 #include "checkpoint/safetensors.h"
+#include "checkpoint/scales.h"
 #include "checkpoint/weight_files.h"
 
 namespace zimage {
@@ -52,14 +53,18 @@ CheckpointPart::~CheckpointPart() = default;
 
 CheckpointPart::CheckpointPart(const fs::path& folder) : folder_(folder) {
   config_ = std::make_unique<Json>(read_config(folder_ / "config.json"));
+  quantized_layers_ = std::make_unique<Json>(Json::object());
   const WeightFiles files = find_weight_files(folder_);
   for (const std::string& name : files.names) add_file(name);
   if (!files.index.empty()) check_index(*this, files);
+  attach_scales(tensors_, copies_, *quantized_layers_, [this](const std::string& tensor) {
+    return file_of(tensor) + ": tensor " + quote(tensor);
+  });
   use_canonical_names();
 }
 
 void CheckpointPart::use_canonical_names() {
-  std::map<std::string, Tensor, std::less<>> tensors;
+  std::map<std::string, HostTensor, std::less<>> tensors;
   std::map<std::string, std::size_t, std::less<>> file_indices;
   for (const auto& [stored, tensor] : tensors_) {
     const std::string name = canonical_name(stored);
@@ -78,7 +83,9 @@ void CheckpointPart::add_file(const std::string& file_name) {
   files_.emplace_back(path);
   file_names_.push_back(file_name);
   const std::span<const std::byte> bytes = files_.back().bytes();
-  for (const StoredTensor& stored : parse_safetensors(bytes, path.string())) {
+  const StoredFile file = parse_safetensors(bytes, path.string());
+  quantized_layers_->update(quantized_layers(file.metadata, path.string()));
+  for (const StoredTensor& stored : file.tensors) {
     const auto [entry, is_new] = file_indices_.emplace(stored.name, files_.size() - 1);
     if (!is_new) {
       throw Error(ErrorCode::InvalidFile, path.string() + ": holds tensor " + quote(stored.name) +
@@ -95,7 +102,13 @@ void CheckpointPart::add_file(const std::string& file_name) {
       std::memcpy(copies_.back().get(), data, size);
       data = copies_.back().get();
     }
-    tensors_.emplace(stored.name, Tensor{data, stored.dtype, stored.shape});
+    if (stored.type == QuantType::None) {
+      tensors_.emplace(stored.name, HostTensor::plain({data, stored.dtype, stored.shape}));
+    } else {
+      const Tensor all{data, stored.dtype, {static_cast<std::int64_t>(size)}};
+      tensors_.emplace(stored.name,
+                       HostTensor{.stored = all, .shape = stored.shape, .type = stored.type});
+    }
   }
 }
 
@@ -103,7 +116,7 @@ JsonObject CheckpointPart::config() const {
   return {*config_, (folder_ / "config.json").string()};
 }
 
-const Tensor& CheckpointPart::tensor(std::string_view name) const {
+const HostTensor& CheckpointPart::tensor(std::string_view name) const {
   const auto found = tensors_.find(name);
   if (found == tensors_.end()) {
     throw Error(ErrorCode::NotFound,

@@ -27,17 +27,32 @@ constexpr std::string_view kMetadata = "__metadata__";  // the one key that is n
 struct DTypeName {
   std::string_view name;
   std::optional<DType> dtype;  // nothing: the engine has no such type
+  QuantType type = QuantType::None;
 };
 
 // `enum Dtype` of safetensors/src/tensor.rs.
 constexpr std::array kDTypeNames = {
-    DTypeName{"F32", DType::F32}, DTypeName{"F16", DType::F16}, DTypeName{"BF16", DType::BF16},
-    DTypeName{"I64", DType::I64}, DTypeName{"I32", DType::I32}, DTypeName{"U8", DType::U8},
-    DTypeName{"BOOL", {}},        DTypeName{"I8", {}},          DTypeName{"I16", {}},
-    DTypeName{"U16", {}},         DTypeName{"U32", {}},         DTypeName{"U64", {}},
-    DTypeName{"F64", {}},         DTypeName{"C64", {}},         DTypeName{"F4", {}},
-    DTypeName{"F6_E2M3", {}},     DTypeName{"F6_E3M2", {}},     DTypeName{"F8_E5M2", {}},
-    DTypeName{"F8_E4M3", {}},     DTypeName{"F8_E8M0", {}},     DTypeName{"F8_E4M3FNUZ", {}},
+    DTypeName{"F32", DType::F32},
+    DTypeName{"F16", DType::F16},
+    DTypeName{"BF16", DType::BF16},
+    DTypeName{"I64", DType::I64},
+    DTypeName{"I32", DType::I32},
+    DTypeName{"U8", DType::U8},
+    DTypeName{"I8", DType::U8, QuantType::Int8},
+    DTypeName{"F8_E4M3", DType::U8, QuantType::Fp8E4M3},
+    DTypeName{"F8_E5M2", DType::U8, QuantType::Fp8E5M2},
+    DTypeName{"BOOL", {}},
+    DTypeName{"I16", {}},
+    DTypeName{"U16", {}},
+    DTypeName{"U32", {}},
+    DTypeName{"U64", {}},
+    DTypeName{"F64", {}},
+    DTypeName{"C64", {}},
+    DTypeName{"F4", {}},
+    DTypeName{"F6_E2M3", {}},
+    DTypeName{"F6_E3M2", {}},
+    DTypeName{"F8_E8M0", {}},
+    DTypeName{"F8_E4M3FNUZ", {}},
     DTypeName{"F8_E5M2FNUZ", {}},
 };
 
@@ -74,7 +89,7 @@ std::uint64_t header_length(std::span<const std::byte> file, const std::string& 
   return length;
 }
 
-DType parse_dtype(const JsonObject& entry) {
+const DTypeName& parse_dtype(const JsonObject& entry) {
   const std::string text = entry.string("dtype");
   const auto* const found = std::ranges::find(kDTypeNames, text, &DTypeName::name);
   if (found == kDTypeNames.end()) {
@@ -82,9 +97,10 @@ DType parse_dtype(const JsonObject& entry) {
   }
   if (!found->dtype) {
     throw Error(ErrorCode::Unsupported,
-                entry.name() + ": dtype " + text + ", expected F32, F16, BF16, I64, I32 or U8");
+                entry.name() + ": dtype " + text +
+                    ", expected F32, F16, BF16, F8_E4M3, F8_E5M2, I64, I32, I8 or U8");
   }
-  return *found->dtype;
+  return *found;
 }
 
 Shape parse_shape(const JsonObject& entry) {
@@ -113,7 +129,8 @@ std::int64_t byte_count(const JsonObject& entry, DType dtype, const Shape& shape
 
 StoredTensor parse_entry(const std::string& name, const JsonObject& entry,
                          std::uint64_t data_begin) {
-  const DType dtype = parse_dtype(entry);
+  const DTypeName& stored = parse_dtype(entry);
+  const DType dtype = *stored.dtype;
   const Shape shape = parse_shape(entry);
   const std::vector<std::int64_t> offsets = entry.integers("data_offsets");
   if (offsets.size() != 2) {
@@ -126,11 +143,18 @@ StoredTensor parse_entry(const std::string& name, const JsonObject& entry,
   if (begin < 0 || end < begin) throw_invalid(entry.name(), range + ", expected 0 <= begin <= end");
   const std::int64_t expected = byte_count(entry, dtype, shape);
   if (end - begin != expected) {
-    throw_invalid(entry.name(), range + " holds " + std::to_string(end - begin) +
-                                    " bytes, expected " + std::to_string(expected) + " for " +
-                                    std::string(name_of(dtype)) + " " + to_string(shape));
+    throw_invalid(
+        entry.name(),
+        range + " holds " + std::to_string(end - begin) + " bytes, expected " +
+            std::to_string(expected) + " for " +
+            std::string(stored.type == QuantType::None ? name_of(dtype) : name_of(stored.type)) +
+            " " + to_string(shape));
   }
-  return {name, dtype, shape, data_begin + static_cast<std::uint64_t>(begin),
+  return {name,
+          dtype,
+          stored.type,
+          shape,
+          data_begin + static_cast<std::uint64_t>(begin),
           data_begin + static_cast<std::uint64_t>(end)};
 }
 
@@ -178,18 +202,19 @@ void check_coverage(const std::vector<StoredTensor>& tensors, std::uint64_t data
 
 }  // namespace
 
-std::vector<StoredTensor> parse_safetensors(std::span<const std::byte> file,
-                                            const std::string& name) {
+StoredFile parse_safetensors(std::span<const std::byte> file, const std::string& name) {
   refuse_lfs_pointer(file, name);
   const std::uint64_t length = header_length(file, name);
   const std::uint64_t data_begin = kLengthBytes + length;
   const Json document =
       parse_json_unique(as_text(file.subspan(kLengthBytes, length)), name + ": header");
   const std::string metadata_name = name + ": " + std::string(kMetadata);
-  std::vector<StoredTensor> tensors;
+  StoredFile result{.tensors = {}, .metadata = Json::object()};
+  std::vector<StoredTensor>& tensors = result.tensors;
   for (const auto& [key, value] : document.items()) {
     if (key == kMetadata) {
       check_metadata(value, metadata_name);
+      if (!value.is_null()) result.metadata = value;
       continue;
     }
     tensors.push_back(
@@ -197,7 +222,7 @@ std::vector<StoredTensor> parse_safetensors(std::span<const std::byte> file,
   }
   std::ranges::sort(tensors, {}, [](const StoredTensor& t) { return std::tuple(t.begin, t.end); });
   check_coverage(tensors, data_begin, file.size(), name);
-  return tensors;
+  return result;
 }
 
 void refuse_lfs_pointer(std::span<const std::byte> file, const std::string& name) {

@@ -4,32 +4,19 @@
 #pragma once
 
 #include <cstddef>
-#include <cstdint>
 #include <span>
 #include <string>
-#include <vector>
 
-#include "base/dtype.h"
-#include "base/shape.h"
+#include "checkpoint/stored_file.h"
 
 namespace zimage {
-
-// One tensor of a file, which holds its numbers in row-major order, little-endian.
-struct StoredTensor {
-  std::string name;
-  DType dtype;
-  Shape shape;
-  std::uint64_t begin;  // of its bytes, counted from the start of the file
-  std::uint64_t end;
-};
 
 // Reads and checks the header of `file`; `name` stands for the file in messages. In the order of
 // their bytes. Every tensor lies within the file, is as long as its dtype and shape say, and
 // overlaps no other; together they cover the data without a gap, as the format demands. `begin`
 // need not be a multiple of the element's size: the format promises no alignment. Throws
 // InvalidFile, or Unsupported for a dtype or a rank that the engine does not have.
-std::vector<StoredTensor> parse_safetensors(std::span<const std::byte> file,
-                                            const std::string& name);
+StoredFile parse_safetensors(std::span<const std::byte> file, const std::string& name);
 
 // Throws InvalidFile when `file` is a Git LFS pointer: the small text that stands in a clone for a
 // large file that was not fetched.

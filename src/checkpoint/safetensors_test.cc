@@ -17,7 +17,7 @@ using testing::AllOf;
 using testing::HasSubstr;
 
 std::vector<StoredTensor> parse(std::string_view bytes) {
-  return parse_safetensors(std::as_bytes(std::span(bytes)), "m.safetensors");
+  return parse_safetensors(std::as_bytes(std::span(bytes)), "m.safetensors").tensors;
 }
 
 // Expects that the file is refused with `code` and a message that begins with its name and holds
@@ -120,9 +120,10 @@ TEST(ParseSafetensors, RefusesATensorThatIsNamedTwice) {
 }
 
 TEST(ParseSafetensors, RefusesDTypesItDoesNotHave) {
-  expect_refused(safetensors_text(header_of("F8_E4M3", "[4]", "[0, 4]"), "1234"),
-                 ErrorCode::Unsupported,
-                 "tensor \"w\": dtype F8_E4M3, expected F32, F16, BF16, I64, I32 or U8");
+  expect_refused(
+      safetensors_text(header_of("F8_E8M0", "[4]", "[0, 4]"), "1234"), ErrorCode::Unsupported,
+      "tensor \"w\": dtype F8_E8M0, expected F32, F16, BF16, F8_E4M3, F8_E5M2, I64, I32, "
+      "I8 or U8");
   expect_refused(safetensors_text(header_of("F64", "[1]", "[0, 8]"), "12345678"),
                  ErrorCode::Unsupported, "dtype F64");
   expect_invalid(safetensors_text(header_of("float", "[1]", "[0, 4]"), "1234"),

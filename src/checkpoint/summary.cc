@@ -26,7 +26,9 @@ void count_tensors(PartSummary& summary, const CheckpointPart& part) {
   summary.parameters = part.parameters();
   summary.bytes = part.bytes();
   for (const auto& [name, tensor] : part.tensors()) {
-    summary.parameters_of_dtype[tensor.dtype] += tensor.elements();
+    const std::string dtype(tensor.type_name());
+    summary.parameters_of_dtype[dtype] += tensor.elements();
+    if (tensor.is_quantized()) summary.quantized.insert(dtype);
   }
 }
 
@@ -37,6 +39,7 @@ void add(PartSummary& total, const PartSummary& part) {
   for (const auto& [dtype, count] : part.parameters_of_dtype) {
     total.parameters_of_dtype[dtype] += count;
   }
+  total.quantized.insert(part.quantized.begin(), part.quantized.end());
 }
 
 }  // namespace

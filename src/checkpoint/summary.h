@@ -4,10 +4,10 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
-#include "base/dtype.h"
 #include "checkpoint/checkpoint.h"
 
 namespace zimage {
@@ -23,9 +23,11 @@ struct PartSummary {
   std::vector<FileSummary>
       files;  // of weights; of a part without weights, the file it is read from
   std::int64_t tensors = 0;
-  std::int64_t parameters = 0;                        // elements of all tensors
-  std::uint64_t bytes = 0;                            // of all tensors as stored
-  std::map<DType, std::int64_t> parameters_of_dtype;  // only dtypes that occur
+  std::int64_t parameters = 0;  // elements of all tensors
+  std::uint64_t bytes = 0;      // of all tensors as stored
+  // By name_of() their DType or QuantType; only those that occur.
+  std::map<std::string, std::int64_t, std::less<>> parameters_of_dtype;
+  std::set<std::string, std::less<>> quantized;  // of these names, the QuantTypes
 };
 
 struct CheckpointSummary {

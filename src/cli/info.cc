@@ -2,6 +2,7 @@
 #include "cli/info.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <cstdint>
 
@@ -54,7 +55,7 @@ OrderedJson part_json(const ModelPart& part) {
   return {{"name", part.name},       {"class", part.class_name},
           {"tensors", part.tensors}, {"parameters", part.parameters},
           {"bytes", part.bytes},     {"dtypes", dtypes},
-          {"files", files}};
+          {"widened", part.widened}, {"files", files}};
 }
 
 }  // namespace
@@ -67,7 +68,12 @@ std::string info_table(const ModelInfo& model) {
   for (const ModelPart& part : model.parts) {
     if (part.tensors > 0) text += row(part.name, part);
   }
-  text += row("total", model.total) + "\nfiles\n";
+  text += row("total", model.total);
+  if (!model.total.widened.empty()) {
+    text +=
+        fmt::format("\n{}: widened to bf16 when loaded\n", fmt::join(model.total.widened, ", "));
+  }
+  text += "\nfiles\n";
   for (const ModelPart& part : model.parts) {
     for (const auto& [name, bytes] : part.files) {
       text += fmt::format("  {:<70}{:>12}\n", printable(part.name + "/" + name), bytes_text(bytes));

@@ -9,6 +9,7 @@ namespace zimage::cli {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 ModelInfo example() {
   ModelInfo model;
@@ -46,6 +47,15 @@ TEST(InfoTable, CountsInUnitsForPeople) {
   EXPECT_THAT(text, HasSubstr("total               521      6.15 G    12.00 GiB"));
   EXPECT_THAT(text, HasSubstr("tokenizer/tokenizer.json"));
   EXPECT_THAT(text, HasSubstr("912 B\n"));
+}
+
+TEST(InfoTable, SaysWhatIsWidened) {
+  ModelInfo model = example();
+  EXPECT_THAT(info_table(model), Not(HasSubstr("widened")));
+  model.parts[1].widened = model.total.widened = {"fp8_e4m3", "q4_k"};
+  EXPECT_THAT(info_table(model), HasSubstr("\nfp8_e4m3, q4_k: widened to bf16 when loaded\n"));
+  const nlohmann::json json = nlohmann::json::parse(info_json(model));
+  EXPECT_EQ(json.at("parts").at(1).at("widened"), nlohmann::json({"fp8_e4m3", "q4_k"}));
 }
 
 TEST(InfoJson, KeepsExactNumbers) {

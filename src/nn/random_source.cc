@@ -46,7 +46,7 @@ RepeatedMemory make_numbers(std::int64_t columns, std::size_t elements) {
 
 }  // namespace
 
-Tensor RandomSource::tensor(const std::string& name, const Shape& shape) {
+HostTensor RandomSource::tensor(const std::string& name, const Shape& shape) {
   const std::int64_t columns =
       shape.rank() >= 2 ? shape.elements() / std::max<std::int64_t>(shape[0], 1) : 0;
   const std::size_t needed = static_cast<std::size_t>(shape.elements()) + kMaxOffset;
@@ -60,7 +60,8 @@ Tensor RandomSource::tensor(const std::string& name, const Shape& shape) {
   }
   const std::size_t offset = std::hash<std::string>{}(name) % kMaxOffset * sizeof(std::uint16_t);
   // Tensor has no read-only kind; the memory is.
-  return {const_cast<std::byte*>(pool->memory.bytes().data() + offset), DType::BF16, shape};
+  return HostTensor::plain(
+      {const_cast<std::byte*>(pool->memory.bytes().data() + offset), DType::BF16, shape});
 }
 
 void RandomSource::evict_all() {

@@ -15,7 +15,7 @@ namespace zimage {
 // after about half a million, and take memory as mapped files do: while somebody reads them.
 class RandomSource final : public TensorSource {
  public:
-  Tensor tensor(const std::string& name, const Shape& shape) override;
+  HostTensor tensor(const std::string& name, const Shape& shape) override;
   void evict(const Tensor& tensor) override;
   void evict_all() override;
 

@@ -14,8 +14,8 @@ constexpr std::size_t kNamedTensors = 5;
 
 }  // namespace
 
-Tensor CheckpointSource::tensor(const std::string& name, const Shape& shape) {
-  const Tensor& found = part_.tensor(name);
+HostTensor CheckpointSource::tensor(const std::string& name, const Shape& shape) {
+  const HostTensor& found = part_.tensor(name);
   used_.insert(name);
   if (found.shape != shape) {
     throw Error(ErrorCode::InvalidFile, part_.file_of(name) + ": tensor " + quote(name) + " is " +

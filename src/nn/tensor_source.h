@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-#include "base/tensor.h"
+#include "base/host_tensor.h"
 #include "checkpoint/checkpoint.h"
 
 namespace zimage {
@@ -18,9 +18,9 @@ class TensorSource {
   TensorSource(const TensorSource&) = delete;
   TensorSource& operator=(const TensorSource&) = delete;
 
-  // A view of host memory that lives as long as the source. Throws NotFound or InvalidFile (another
-  // shape), naming the file and the tensor.
-  virtual Tensor tensor(const std::string& name, const Shape& shape) = 0;
+  // A view of host memory that lives as long as the source, plain or quantized. Throws NotFound or
+  // InvalidFile (another shape), naming the file and the tensor.
+  virtual HostTensor tensor(const std::string& name, const Shape& shape) = 0;
   // Declares that tensors whose names begin so are not needed.
   virtual void ignore(std::string_view /*prefix*/) {}
   // Hints about a tensor that was handed out: it has been read, so its pages need not stay in
@@ -36,7 +36,7 @@ class CheckpointSource final : public TensorSource {
  public:
   explicit CheckpointSource(const CheckpointPart& part) : part_(part) {}
 
-  Tensor tensor(const std::string& name, const Shape& shape) override;
+  HostTensor tensor(const std::string& name, const Shape& shape) override;
   void ignore(std::string_view prefix) override { ignored_.emplace_back(prefix); }
   void evict(const Tensor& tensor) override { part_.evict(tensor); }
   void evict_all() override { part_.evict_all(); }

@@ -3,6 +3,8 @@
 
 #include <vector>
 
+#include "nn/widen.h"
+
 namespace zimage {
 
 WeightScope WeightScope::operator[](std::string_view child) const {
@@ -11,35 +13,43 @@ WeightScope WeightScope::operator[](std::string_view child) const {
   return scope;
 }
 
-Tensor WeightScope::host(std::string_view name, const Shape& shape) const {
+HostTensor WeightScope::host(std::string_view name, const Shape& shape) const {
   return source_->tensor(prefix_ + std::string(name), shape);
 }
 
 // A measuring slab has read nothing.
-void WeightScope::evict(std::span<const Tensor> parts) const {
+void WeightScope::evict(std::span<const HostTensor> parts) const {
   if (slab_->measuring()) return;
-  for (const Tensor& part : parts) source_->evict(part);
+  for (const HostTensor& part : parts) source_->evict(part.numbers());
 }
 
-Weight WeightScope::stack(std::span<const Tensor> parts) const {
-  const Weight weight = backend_->load_matrix(*slab_, parts, MatrixRole::Linear);
+Weight WeightScope::load_matrix(std::span<const HostTensor> parts, MatrixRole role) const {
+  const WidenedTensors plain(parts, *backend_, *slab_);
+  const Weight weight = backend_->load_matrix(*slab_, plain.tensors(), role);
+  plain.wait_for(*backend_);
   evict(parts);
   return weight;
 }
 
-Tensor WeightScope::concatenate(std::span<const Tensor> parts) const {
-  const Tensor vector = backend_->load_vector(*slab_, parts);
+Weight WeightScope::stack(std::span<const HostTensor> parts) const {
+  return load_matrix(parts, MatrixRole::Linear);
+}
+
+Tensor WeightScope::concatenate(std::span<const HostTensor> parts) const {
+  const WidenedTensors plain(parts, *backend_, *slab_);
+  const Tensor vector = backend_->load_vector(*slab_, plain.tensors());
+  plain.wait_for(*backend_);
   evict(parts);
   return vector;
 }
 
 Tensor WeightScope::vector(std::string_view name, std::int64_t n) const {
-  const Tensor part = host(name, {n});
+  const HostTensor part = host(name, {n});
   return concatenate({&part, 1});
 }
 
 Tensor WeightScope::row(std::string_view name, std::int64_t n) const {
-  const Tensor part = host(name, {1, n});
+  const HostTensor part = host(name, {1, n});
   return concatenate({&part, 1});
 }
 
@@ -48,23 +58,23 @@ Weight WeightScope::matrix(std::string_view name, std::int64_t out, std::int64_t
 }
 
 Weight WeightScope::matrix(std::initializer_list<Rows> parts, std::int64_t in) const {
-  std::vector<Tensor> tensors;
+  std::vector<HostTensor> tensors;
   for (const Rows& part : parts) tensors.push_back(host(part.name, {part.out, in}));
   return stack(tensors);
 }
 
 Weight WeightScope::gate_up(std::string_view gate, std::string_view up, std::int64_t features,
                             std::int64_t in) const {
-  const Tensor parts[] = {host(gate, {features, in}), host(up, {features, in})};
-  const Weight weight = backend_->load_matrix(*slab_, parts, MatrixRole::GateUp);
-  evict(parts);
-  return weight;
+  const HostTensor parts[] = {host(gate, {features, in}), host(up, {features, in})};
+  return load_matrix(parts, MatrixRole::GateUp);
 }
 
 Weight WeightScope::kernel(std::string_view name, std::int64_t out, std::int64_t in,
                            std::int64_t side) const {
-  const Tensor part = host(name, {out, in, side, side});
-  const Weight weight = backend_->load_kernel(*slab_, part);
+  const HostTensor part = host(name, {out, in, side, side});
+  const WidenedTensors plain({&part, 1}, *backend_, *slab_);
+  const Weight weight = backend_->load_kernel(*slab_, plain.tensors()[0]);
+  plain.wait_for(*backend_);
   evict({&part, 1});
   return weight;
 }

@@ -1,5 +1,6 @@
 // Binds a network's weights: a cursor over tensor names that checks shapes and loads through a
-// backend into one slab. What has been loaded is evicted from its source.
+// backend into one slab. Backends compute with plain numbers: quantized tensors are widened on the
+// way (nn/widen.h). What has been loaded is evicted from its source.
 #pragma once
 
 #include <initializer_list>
@@ -41,14 +42,15 @@ class WeightScope {
   Weight kernel(std::string_view name, std::int64_t out, std::int64_t in, std::int64_t side) const;
 
   // The host tensor itself, living as long as the source.
-  Tensor host(std::string_view name, const Shape& shape) const;
+  HostTensor host(std::string_view name, const Shape& shape) const;
 
   // For callers that gather parts from several scopes with host(): stacked by rows; concatenated.
-  Weight stack(std::span<const Tensor> parts) const;
-  Tensor concatenate(std::span<const Tensor> parts) const;
+  Weight stack(std::span<const HostTensor> parts) const;
+  Tensor concatenate(std::span<const HostTensor> parts) const;
 
  private:
-  void evict(std::span<const Tensor> parts) const;
+  Weight load_matrix(std::span<const HostTensor> parts, MatrixRole role) const;
+  void evict(std::span<const HostTensor> parts) const;
 
   TensorSource* source_;
   Backend* backend_;

@@ -9,8 +9,11 @@
 
 #include "backend/reference/reference_backend.h"
 #include "base/error.h"
+#include "base/float16.h"
+#include "base/float8.h"
 #include "nn/layer_store.h"
 #include "nn/random_source.h"
+#include "nn/widen.h"
 
 namespace zimage {
 namespace {
@@ -27,11 +30,11 @@ class CountingSource final : public TensorSource {
     shapes_[name] = shape;
   }
 
-  Tensor tensor(const std::string& name, const Shape& shape) override {
+  HostTensor tensor(const std::string& name, const Shape& shape) override {
     asked.push_back(name);
     if (!shapes_.contains(name)) throw Error(ErrorCode::NotFound, name);
     EXPECT_EQ(shapes_[name], shape) << name;
-    return {values_[name].data(), DType::F32, shape};
+    return HostTensor::plain({values_[name].data(), DType::F32, shape});
   }
 
   std::vector<std::string> asked;
@@ -72,6 +75,53 @@ TEST(WeightScope, StacksPartsAndPrefixesNames) {
   EXPECT_EQ(module.slab.bytes(), 3 * Arena::kAlignment);
 }
 
+// One matrix and one vector in fp8, with a scale whose products bf16 rounds.
+class Fp8Source final : public TensorSource {
+ public:
+  HostTensor tensor(const std::string& /*name*/, const Shape& shape) override {
+    return {.stored = {bytes_.data(), DType::U8, {4}},
+            .shape = shape,
+            .type = QuantType::Fp8E4M3,
+            .scale = {&scale_, DType::F32, {1}}};
+  }
+
+ private:
+  std::vector<std::uint8_t> bytes_ = {0x38, 0xb8, 0x40, 0x01};  // 1, -1, 2, 2^-9
+  float scale_ = 1.003F;
+};
+
+TEST(WeightScope, WidensQuantizedMatricesToBf16AndVectorsToF32) {
+  Fp8Source source;
+  ReferenceBackend backend;
+  struct Weights {
+    Weight matrix;
+    Tensor vector;
+  };
+  const auto bind = [](const WeightScope& w) {
+    return Weights{.matrix = w.matrix("m", 2, 2), .vector = w.vector("v", 4)};
+  };
+  const auto module = load_module(source, backend, bind);
+  // Half a unit of bf16's eight bits is 2^-8: 1.003 rounds to 1.
+  EXPECT_THAT(values_of({module.weights.matrix.data, DType::F32, {4}}),
+              ElementsAre(1.0F, -1.0F, 2.0F, 0x1p-9F));
+  EXPECT_THAT(values_of(module.weights.vector),
+              ElementsAre(1.003F, -1.003F, 2.006F, 0x1p-9F * 1.003F));
+}
+
+TEST(Widen, GivesOneResultOnAnyNumberOfThreads) {
+  // 1024 rows of 1024 numbers: enough for several threads.
+  std::vector<std::uint8_t> bytes(std::size_t{1} << 20);
+  for (std::size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<std::uint8_t>(i * 7 % 120);
+  const HostTensor tensor{.stored = {bytes.data(), DType::U8, {1 << 20}},
+                          .shape = {1024, 1024},
+                          .type = QuantType::Fp8E4M3};
+  std::vector<std::uint16_t> found(bytes.size());
+  widen(found.data(), tensor);
+  for (std::size_t i = 0; i < bytes.size(); ++i) {
+    ASSERT_EQ(bf16_to_float(found[i]), fp8_e4m3_to_float(bytes[i])) << i;
+  }
+}
+
 TEST(LayerStore, GivesEachBlockItsOwnWeights) {
   CountingSource source;
   source.add("0.norm", {2}, 1);
@@ -87,12 +137,12 @@ TEST(LayerStore, GivesEachBlockItsOwnWeights) {
 
 TEST(RandomSource, GivesEqualNumbersForEqualNamesAndKeepsViewsValid) {
   RandomSource source;
-  const Tensor small = source.tensor("a", {4, 64});
+  const Tensor small = source.tensor("a", {4, 64}).stored;
   const std::uint16_t first = small.as<std::uint16_t>()[0];
-  const Tensor large = source.tensor("b", {512, 64});  // more than the first pool holds
+  const Tensor large = source.tensor("b", {512, 64}).stored;  // more than the first pool holds
   EXPECT_EQ(small.as<std::uint16_t>()[0], first);
   EXPECT_NE(small.data, large.data);
-  EXPECT_EQ(source.tensor("a", {4, 64}).data, small.data);
+  EXPECT_EQ(source.tensor("a", {4, 64}).stored.data, small.data);
 }
 
 }  // namespace

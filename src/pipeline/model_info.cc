@@ -13,10 +13,11 @@ ModelPart to_part(const PartSummary& summary) {
                  .tensors = summary.tensors,
                  .parameters = summary.parameters,
                  .bytes = summary.bytes,
-                 .dtypes = {}};
+                 .dtypes = {},
+                 .widened = {summary.quantized.begin(), summary.quantized.end()}};
   for (const FileSummary& file : summary.files) part.files.emplace_back(file.name, file.bytes);
   for (const auto& [dtype, count] : summary.parameters_of_dtype) {
-    part.dtypes.emplace_back(name_of(dtype), count);
+    part.dtypes.emplace_back(dtype, count);
   }
   return part;
 }

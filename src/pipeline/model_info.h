@@ -17,6 +17,9 @@ struct ModelPart {
   std::int64_t parameters = 0;                               // elements of all tensors
   std::uint64_t bytes = 0;                                   // of all tensors as stored
   std::vector<std::pair<std::string, std::int64_t>> dtypes;  // name ("bf16") and parameters
+  // Of these names the encodings that no device computes with: widened to bf16 when they are
+  // loaded.
+  std::vector<std::string> widened;
 };
 
 struct ModelInfo {

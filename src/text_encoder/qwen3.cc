@@ -2,13 +2,12 @@
 #include "text_encoder/qwen3.h"
 
 #include <cmath>
-#include <cstring>
 #include <string>
 #include <vector>
 
 #include "base/error.h"
-#include "base/float16.h"
 #include "nn/rope.h"
+#include "quant/dequantize.h"
 
 namespace zimage {
 namespace {
@@ -31,35 +30,18 @@ Qwen3Layer load_layer(const WeightScope& w, const Qwen3Config& c) {
   };
 }
 
-// Row `id` of the host's table as f32.
-void widen_row(float* out, const Tensor& table, std::int64_t id) {
-  const std::int64_t n = table.dim(1);
-  const Tensor row = table.rows(id, id + 1);
-  for (std::int64_t i = 0; i < n; ++i) {
-    switch (table.dtype) {
-      case DType::F32: std::memcpy(out + i, row.as<float>() + i, sizeof(float)); break;
-      case DType::F16: out[i] = f16_to_float(row.as<std::uint16_t>()[i]); break;
-      case DType::BF16: out[i] = bf16_to_float(row.as<std::uint16_t>()[i]); break;
-      default:
-        throw Error(ErrorCode::Unsupported, "embed_tokens.weight is " +
-                                                std::string(name_of(table.dtype)) +
-                                                ", expected f32, f16 or bf16");
-    }
-  }
-}
-
-std::vector<float> gather(const Tensor& table, std::span<const std::int32_t> ids) {
-  const std::int64_t n = table.dim(1);
+std::vector<float> gather(const HostTensor& table, std::span<const std::int32_t> ids) {
+  const std::int64_t n = table.row_elements();
   std::vector<float> rows(ids.size() * static_cast<std::size_t>(n));
   float* out = rows.data();
   for (const std::int32_t id : ids) {
-    if (id < 0 || id >= table.dim(0)) {
+    if (id < 0 || id >= table.row_count()) {
       throw Error(ErrorCode::InvalidArgument,
                   "token id " + std::to_string(id) + ", expected 0 to " +
-                      std::to_string(table.dim(0) - 1) +
+                      std::to_string(table.row_count() - 1) +
                       ": the tokenizer does not belong to the text encoder");
     }
-    widen_row(out, table, id);
+    dequantize_rows(out, table, id, id + 1);
     out += n;
   }
   return rows;

@@ -57,7 +57,7 @@ class Qwen3Encoder {
  private:
   Qwen3Config config_;
   TensorSource* source_;
-  Tensor embedding_;  // [vocabulary, hidden], host memory
+  HostTensor embedding_;  // [vocabulary, hidden]
   LayerStore<Qwen3Layer> layers_;
 };
 

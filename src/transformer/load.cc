@@ -19,8 +19,8 @@ struct FusedModulation {
 };
 
 FusedModulation load_modulation(const WeightScope& w, const TransformerConfig& c) {
-  std::vector<Tensor> weights;
-  std::vector<Tensor> biases;
+  std::vector<HostTensor> weights;
+  std::vector<HostTensor> biases;
   const auto add = [&](const char* list, std::int64_t count) {
     for (std::int64_t i = 0; i < count; ++i) {
       const WeightScope m = w[list][std::to_string(i)]["adaLN_modulation"]["0"];

@@ -28,8 +28,8 @@ VaeDecoder::Resnet VaeDecoder::load_resnet(const WeightScope& w, std::int64_t ou
 }
 
 VaeDecoder::Attention VaeDecoder::load_attention(const WeightScope& w, std::int64_t channels) {
-  const Tensor biases[] = {w.host("to_q.bias", {channels}), w.host("to_k.bias", {channels}),
-                           w.host("to_v.bias", {channels})};
+  const HostTensor biases[] = {w.host("to_q.bias", {channels}), w.host("to_k.bias", {channels}),
+                               w.host("to_v.bias", {channels})};
   return {
       .norm = load_norm(w["group_norm"], channels),
       .qkv = {.weight = w.matrix(

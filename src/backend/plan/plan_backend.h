@@ -37,6 +37,7 @@ class PlanBackend final : public Backend {
   MemoryKind memory_kind() const override { return target_.memory_kind(); }
   std::size_t available_memory() const override { return target_.available_memory(); }
   void synchronize() override {}
+  bool reads_weights() const override { return false; }
   void set_encoding(Encoding encoding) override { target_.set_encoding(encoding); }
   std::unique_ptr<Recording> record(std::function<void()> enqueue) override;
 

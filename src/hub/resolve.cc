@@ -87,6 +87,20 @@ ResolvedModel resolve(const ModelName& name, const std::vector<CachePlace>& plac
                   " is whole in no cache; looked at:" + search.refusals() + command(name));
 }
 
+Snapshot find_snapshot(const ModelName& name, const std::vector<CachePlace>& places,
+                       const FolderCheck& check) {
+  std::optional<Snapshot> first;
+  for (const CachePlace& place : places) {
+    for (Snapshot& snapshot : look_up(place, name).snapshots) {
+      if (inspect(snapshot, check).is_whole()) return snapshot;
+      if (!first) first = std::move(snapshot);
+    }
+  }
+  if (first) return *first;
+  resolve(name, places, check);
+  throw Error(ErrorCode::NotFound, quote(name.id()) + " changed while it was looked for");
+}
+
 ResolvedModel resolve_storage(const fs::path& storage, const std::optional<std::string>& revision,
                               const FolderCheck& check) {
   Search search(check);

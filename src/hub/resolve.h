@@ -24,7 +24,13 @@ struct ResolvedModel {
 ResolvedModel resolve(const ModelName& name, const std::vector<CachePlace>& places,
                       const FolderCheck& check);
 
-// The same for a folder of Hugging Face's cache, models--OWNER--NAME, the parent of snapshots/.
+// The first whole snapshot of the places; else the first that is there. Throws what resolve throws
+// when there is none.
+Snapshot find_snapshot(const ModelName& name, const std::vector<CachePlace>& places,
+                       const FolderCheck& check);
+
+// What resolve gives for a folder of Hugging Face's cache, models--OWNER--NAME, the parent of
+// snapshots/.
 ResolvedModel resolve_storage(const std::filesystem::path& storage,
                               const std::optional<std::string>& revision, const FolderCheck& check);
 

@@ -5,9 +5,8 @@
 #include <system_error>
 #include <utility>
 
-#include "base/error.h"
-#include "base/mapped_file.h"
 #include "base/quote.h"
+#include "hub/folder.h"
 #include "hub/path_problem.h"
 
 namespace zimage::hub {
@@ -15,27 +14,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::size_t kMaxRefBytes = 1000;
 constexpr std::size_t kMaxListed = 5;
-
-// True for anything, also a dangling link.
-bool is_there(const fs::path& path) {
-  std::error_code ignored;
-  return fs::exists(fs::symlink_status(path, ignored));
-}
-
-// Names of the folders in `folder`, sorted.
-std::vector<std::string> folders_in(const fs::path& folder) {
-  std::vector<std::string> names;
-  std::error_code error;
-  fs::directory_iterator entry(folder, error);
-  for (; !error && entry != fs::directory_iterator(); entry.increment(error)) {
-    std::error_code ignored;
-    if (entry->is_directory(ignored)) names.push_back(entry->path().filename().string());
-  }
-  std::ranges::sort(names);
-  return names;
-}
 
 std::string join(const std::vector<std::string>& names) {
   std::string text;
@@ -44,27 +23,6 @@ std::string join(const std::vector<std::string>& names) {
     text += (i > 0 ? ", " : "") + printable(names[i]);
   }
   return text.empty() ? "none" : text;
-}
-
-// A small file's text without the blanks at its ends; empty when it cannot be read.
-std::string read_word(const fs::path& path) {
-  try {
-    const std::string text = read_file(path, kMaxRefBytes);
-    const std::size_t begin = text.find_first_not_of(" \t\r\n");
-    if (begin == std::string::npos) return {};
-    return text.substr(begin, text.find_last_not_of(" \t\r\n") - begin + 1);
-  } catch (const Error&) {
-    return {};
-  }
-}
-
-// What ModelScope's older layouts record of themselves: "Revision:master,CreatedAt:1700000000".
-std::string recorded_revision(const fs::path& folder) {
-  constexpr std::string_view kKey = "Revision:";
-  const std::string text = read_word(folder / ".mv");
-  if (!text.starts_with(kKey)) return {};
-  std::string revision = text.substr(kKey.size(), text.find(',') - kKey.size());
-  return is_revision(revision) ? revision : std::string();
 }
 
 class ModelScopeLookup {

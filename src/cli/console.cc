@@ -96,6 +96,10 @@ void Console::status(std::string_view line) {
   redraw();
 }
 
+void Console::live(std::string_view line) {
+  if (style_.redraws) status(line);
+}
+
 void Console::progress(const Progress& progress) {
   if (verbosity_ == Verbosity::Quiet) return;
   const std::lock_guard lock(mutex_);

@@ -43,6 +43,8 @@ class Console {
   void detail(std::string_view line);  // when verbose
   // What is going on before the pipeline reports anything.
   void status(std::string_view line);
+  // The same where it can be redrawn, and nothing elsewhere: for what changes many times a second.
+  void live(std::string_view line);
   void progress(const Progress& progress);
   // Removes the progress line.
   void clear();

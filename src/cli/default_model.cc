@@ -39,12 +39,12 @@ ModelPlaces ModelPlaces::of_this_process() {
   return places;
 }
 
-ModelLocation find_model(const ModelOptions& options, const ModelPlaces& places) {
+ModelQuery model_query(const ModelOptions& options, const ModelPlaces& places) {
   if (options.name || places.environment) {
-    return locate_model({.text = options.name ? *options.name : *places.environment,
-                         .revision = options.revision,
-                         .cache_dir = options.cache_dir,
-                         .source = options.name ? "--model" : "ZIMAGE_MODEL"});
+    return {.text = options.name ? *options.name : *places.environment,
+            .revision = options.revision,
+            .cache_dir = options.cache_dir,
+            .source = options.name ? "--model" : "ZIMAGE_MODEL"};
   }
   if (options.revision) {
     throw Error(ErrorCode::InvalidArgument,
@@ -54,13 +54,17 @@ ModelLocation find_model(const ModelOptions& options, const ModelPlaces& places)
       places.executable.parent_path().parent_path() / "share/zimage/models" / kDefaultName;
   const std::filesystem::path built = places.source_tree / "models" / kDefaultName;
   for (const auto& place : {installed, built}) {
-    if (is_folder(place)) return {.folder = place};
+    if (is_folder(place)) return {.text = place.string()};
   }
   throw Error(
       ErrorCode::NotFound,
       fmt::format("no model: name one with --model or ZIMAGE_MODEL; the default was looked for in "
                   "{} and {}",
                   quote(installed.string()), quote(built.string())));
+}
+
+ModelLocation find_model(const ModelOptions& options, const ModelPlaces& places) {
+  return locate_model(model_query(options, places));
 }
 
 std::string model_name(const std::filesystem::path& folder) {

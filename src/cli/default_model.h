@@ -21,8 +21,11 @@ struct ModelPlaces {
 
 // The model that the user names, or the first that exists of: $ZIMAGE_MODEL (which must exist when
 // it is set), <prefix>/share/zimage/models/zimage-tiny of the program's <prefix>/bin, and
-// models/zimage-tiny in the source tree. Throws what locate_model throws, and NotFound, listing the
-// places, when there is no default model; InvalidArgument for a revision of the default model.
+// models/zimage-tiny in the source tree. Throws NotFound, listing the places, when there is no
+// default model; InvalidArgument for a revision of the default model.
+ModelQuery model_query(const ModelOptions& options, const ModelPlaces& places);
+
+// Where that model lies. Throws what locate_model throws as well.
 ModelLocation find_model(const ModelOptions& options, const ModelPlaces& places);
 
 // The model's name for people, as UTF-8: the folder's last component, symbolic links resolved; of a

@@ -11,6 +11,7 @@
 #include "cli/default_model.h"
 #include "cli/json_line.h"
 #include "cli/output_file.h"
+#include "cli/units.h"
 
 namespace zimage::cli {
 namespace {
@@ -22,15 +23,6 @@ std::string count_text(std::int64_t count) {
   if (count >= 1'000'000) return fmt::format("{:.2f} M", value / 1e6);
   if (count >= 1'000) return fmt::format("{:.2f} k", value / 1e3);
   return fmt::format("{}", count);
-}
-
-// "11.46 GiB", "48.5 MiB", "912 B".
-std::string bytes_text(std::uint64_t bytes) {
-  const auto value = static_cast<double>(bytes);
-  if (bytes >= (std::uint64_t{1} << 30)) return fmt::format("{:.2f} GiB", value / 0x1p30);
-  if (bytes >= (std::uint64_t{1} << 20)) return fmt::format("{:.2f} MiB", value / 0x1p20);
-  if (bytes >= (std::uint64_t{1} << 10)) return fmt::format("{:.2f} KiB", value / 0x1p10);
-  return fmt::format("{} B", bytes);
 }
 
 std::string dtypes_text(const ModelPart& part) {

@@ -14,10 +14,12 @@
 #include "cli/generate.h"
 #include "cli/info.h"
 #include "cli/interrupt.h"
+#include "cli/models.h"
 #include "cli/options.h"
 #include "cli/output_file.h"
 #include "cli/plan.h"
 #include "cli/process.h"
+#include "cli/verify.h"
 
 namespace {
 
@@ -25,20 +27,40 @@ using zimage::ErrorCode;
 
 constexpr int kFailed = 1;
 constexpr int kUsage = 2;
+constexpr int kDamaged = 3;
 constexpr int kSignalled = 128;
 
 struct Runner {
   zimage::cli::Interrupt& interrupt;
 
-  void operator()(const zimage::cli::ShowText& show) const {
+  // The exit code.
+  int operator()(const zimage::cli::ShowText& show) const {
     zimage::cli::print_to_stdout(show.text);
+    return 0;
   }
-  void operator()(const zimage::cli::GenerateOptions& options) const {
+  int operator()(const zimage::cli::GenerateOptions& options) const {
     zimage::cli::generate(options, interrupt);
+    return 0;
   }
-  void operator()(const zimage::cli::InfoOptions& options) const { zimage::cli::info(options); }
-  void operator()(const zimage::cli::BenchOptions& options) const { zimage::cli::bench(options); }
-  void operator()(const zimage::cli::PlanOptions& options) const { zimage::cli::plan(options); }
+  int operator()(const zimage::cli::InfoOptions& options) const {
+    zimage::cli::info(options);
+    return 0;
+  }
+  int operator()(const zimage::cli::BenchOptions& options) const {
+    zimage::cli::bench(options);
+    return 0;
+  }
+  int operator()(const zimage::cli::ModelsOptions& options) const {
+    zimage::cli::models(options);
+    return 0;
+  }
+  int operator()(const zimage::cli::VerifyOptions& options) const {
+    return zimage::cli::verify(options, interrupt) ? 0 : kDamaged;
+  }
+  int operator()(const zimage::cli::PlanOptions& options) const {
+    zimage::cli::plan(options);
+    return 0;
+  }
 };
 
 void complain(const std::string& message) {
@@ -52,13 +74,15 @@ int main(int argc, char** argv) {
   // A file-size limit then shows as an error of write(), like a full disk.
   signal(SIGXFSZ, SIG_IGN);
   zimage::cli::Interrupt interrupt;
+  bool draws = false;
   try {
     const std::vector<std::string> arguments(argv + (argc > 0 ? 1 : 0), argv + argc);
-    std::visit(Runner{interrupt}, zimage::cli::parse_arguments(arguments));
-    return 0;
+    const zimage::cli::Command command = zimage::cli::parse_arguments(arguments);
+    draws = std::holds_alternative<zimage::cli::GenerateOptions>(command);
+    return std::visit(Runner{interrupt}, command);
   } catch (const zimage::Error& error) {
     if (error.code() == ErrorCode::Cancelled && interrupt.signal() != 0) {
-      complain("interrupted; no picture was written");
+      complain(draws ? "interrupted; no picture was written" : "interrupted");
       return kSignalled + interrupt.signal();
     }
     complain(error.what());

@@ -4,18 +4,17 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
-#include <functional>
 #include <string_view>
 #include <utility>
 
 #include "base/error.h"
 #include "base/quote.h"
+#include "cli/model_options.h"
 #include "cli/values.h"
 
 namespace zimage::cli {
 namespace {
 
-constexpr int kMaxThreads = 4096;
 constexpr int kMaxRepeats = 1000;
 
 constexpr const char* kExitCodes =
@@ -27,6 +26,8 @@ constexpr const char* kMainFooter =
     "  zimage generate -p \"a red heart on a black background\"\n"
     "  zimage generate --help\n"
     "  zimage info\n"
+    "  zimage models\n"
+    "  zimage verify Tongyi-MAI/Z-Image-Turbo --deep\n"
     "  zimage bench --repeat 5\n";
 
 constexpr const char* kGenerateFooter =
@@ -68,34 +69,6 @@ constexpr const char* kPlanFooter =
     "card, of its own memory. \"other\" is what is neither of the three: the program, networks "
     "that\n"
     "stay from earlier stages, pixels, and pages of files that are being read.\n";
-
-// Adds an option whose text goes to `take` as soon as it is parsed. The last of several counts.
-CLI::Option* add_value(CLI::App& app, const std::string& names, const std::string& placeholder,
-                       const std::function<void(const std::string&)>& take,
-                       const std::string& help) {
-  return app.add_option_function<std::string>(names, take, help)
-      ->type_name(placeholder)
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
-}
-
-CLI::Option* add_text(CLI::App& app, const std::string& names, const std::string& placeholder,
-                      std::optional<std::string>& target, const std::string& help) {
-  return add_value(
-      app, names, placeholder, [&target](const std::string& text) { target = text; }, help);
-}
-
-// `names` are those of the option that names the model.
-void add_model(CLI::App& app, const std::string& names, ModelOptions& options) {
-  add_text(
-      app, names, "MODEL", options.name,
-      "The model's folder, or its name on ModelScope and Hugging Face, OWNER/NAME or\n"
-      "OWNER/NAME@REVISION, which is looked for in their caches (default: $ZIMAGE_MODEL, then\n"
-      "the model that comes with zimage)");
-  add_text(app, "--revision", "REVISION", options.revision,
-           "The name's branch, tag or commit (default: the hub's)");
-  add_text(app, "--cache-dir", "FOLDER", options.cache_dir,
-           "The only cache to look into, of either hub (default: where their clients keep theirs)");
-}
 
 void add_size(CLI::App& app, DrawOptions& options) {
   add_value(
@@ -319,17 +292,24 @@ Command parse_arguments(const std::vector<std::string>& arguments) {
   InfoOptions info;
   BenchOptions bench;
   PlanOptions plan;
+  ModelsOptions models;
+  VerifyOptions verify;
   CLI::App* generate_app = app.add_subcommand("generate", "Draw a picture from a prompt");
   CLI::App* info_app =
       app.add_subcommand("info", "Print a model's parts, sizes, dtypes and parameter counts");
   CLI::App* bench_app =
       app.add_subcommand("bench", "Measure each stage against this machine's peak");
+  CLI::App* models_app = app.add_subcommand("models", "List the models in the hubs' caches");
+  CLI::App* verify_app =
+      app.add_subcommand("verify", "Check a model's files for damage and for what is missing");
   add_generate(*generate_app, generate);
   add_info(*info_app, info);
   CLI::App* plan_app =
       app.add_subcommand("plan", "Print the memory that a picture would need, loading nothing");
   add_bench(*bench_app, bench);
   add_plan(*plan_app, plan);
+  add_models(*models_app, models);
+  add_verify(*verify_app, verify);
 
   try {
     std::vector<std::string> reversed = with_empty_values(arguments);
@@ -350,12 +330,15 @@ Command parse_arguments(const std::vector<std::string>& arguments) {
   }
   if (&chosen(app) == &app) {
     throw Error(ErrorCode::InvalidArgument,
-                "a command is needed: generate, info, bench or plan (see zimage --help)");
+                "a command is needed: generate, info, plan, models, verify or bench (see zimage "
+                "--help)");
   }
   check_exclusions(chosen(app));
   if (*info_app) return info;
   if (*bench_app) return bench;
   if (*plan_app) return plan;
+  if (*models_app) return models;
+  if (*verify_app) return verify;
   return generate;
 }
 

@@ -52,6 +52,19 @@ struct InfoOptions {
   bool json = false;
 };
 
+struct ModelsOptions {
+  std::optional<std::string> cache_dir;
+  bool json = false;
+};
+
+struct VerifyOptions {
+  ModelOptions model;
+  int threads = 0;  // 0: one for each core this process may use
+  Verbosity verbosity = Verbosity::Normal;
+  bool deep = false;
+  bool json = false;
+};
+
 struct BenchOptions {
   DrawOptions draw;
   std::string prompt = "a red apple on a wooden table";
@@ -71,7 +84,8 @@ struct ShowText {
   std::string text;
 };
 
-using Command = std::variant<ShowText, GenerateOptions, InfoOptions, BenchOptions, PlanOptions>;
+using Command = std::variant<ShowText, GenerateOptions, InfoOptions, BenchOptions, PlanOptions,
+                             ModelsOptions, VerifyOptions>;
 
 // `arguments` are those after the program's name. Throws InvalidArgument: an unknown command or
 // option (with the one that was probably meant), a value that has no meaning, options that exclude

@@ -120,6 +120,25 @@ TEST(Info, TakesAModelByPlaceOrName) {
   EXPECT_TRUE(std::get<InfoOptions>(parse_arguments({"info", "--json"})).json);
 }
 
+TEST(Models, TakesACache) {
+  const auto options =
+      std::get<ModelsOptions>(parse_arguments({"models", "--cache-dir", "/c", "--json"}));
+  EXPECT_EQ(options.cache_dir, "/c");
+  EXPECT_TRUE(options.json);
+  EXPECT_THAT(error_of({"models", "x"}), HasSubstr("unknown argument"));
+}
+
+TEST(Verify, TakesItsOptions) {
+  const auto options = std::get<VerifyOptions>(
+      parse_arguments({"verify", "o/n@v1", "--deep", "-t", "3", "-q", "--cache-dir", "/c"}));
+  EXPECT_EQ(options.model.name, "o/n@v1");
+  EXPECT_EQ(options.model.cache_dir, "/c");
+  EXPECT_EQ(options.threads, 3);
+  EXPECT_EQ(options.verbosity, Verbosity::Quiet);
+  EXPECT_TRUE(options.deep);
+  EXPECT_FALSE(options.json);
+}
+
 TEST(Bench, TakesItsOptions) {
   const auto options =
       std::get<BenchOptions>(parse_arguments({"bench", "--repeat", "5", "--size", "64x32", "-s",

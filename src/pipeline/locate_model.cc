@@ -16,6 +16,7 @@
 #include "checkpoint/safetensors.h"
 #include "checkpoint/weight_files.h"
 #include "hub/resolve.h"
+#include "pipeline/model_query.h"
 
 namespace zimage {
 namespace {
@@ -46,31 +47,11 @@ std::string relative_to(const fs::path& folder, std::string text) {
   throw Error(code, query.source + ": " + finding);
 }
 
-// The model's name and revision; a revision may come from either place.
-hub::ModelName parse_query(const ModelQuery& query) {
-  auto name = hub::parse_model_name(query.text);
-  if (!name) {
-    refuse(ErrorCode::NotFound, query,
-           "there is no folder " + quote(query.text) +
-               ", and it is no name of a model (OWNER/NAME or OWNER/NAME@REVISION)");
-  }
-  if (query.revision) {
-    if (name->revision && *name->revision != *query.revision) {
-      throw Error(ErrorCode::InvalidArgument, "--revision: expected " + quote(*name->revision) +
-                                                  ", which the name says, found " +
-                                                  quote(*query.revision));
-    }
-    name->revision = query.revision;
-  }
-  return *name;
-}
-
 ModelLocation locate_by_name(const ModelQuery& query) {
   const hub::ModelName name = parse_query(query);
-  const hub::CachePlaces caches = hub::cache_places(hub::process_variables(), query.cache_dir);
-  for (const std::string& warning : caches.warnings) log(LogLevel::Warning, warning);
+  const std::vector<hub::CachePlace> caches = caches_of(query);
   try {
-    const hub::ResolvedModel model = hub::resolve(name, caches.places, check_model_folder);
+    const hub::ResolvedModel model = hub::resolve(name, caches, check_model_folder);
     if (!model.tokenizer.empty()) {
       log(LogLevel::Info, "the tokenizer is " + model.tokenizer.string());
     }
@@ -84,15 +65,7 @@ ModelLocation locate_by_name(const ModelQuery& query) {
 }  // namespace
 
 ModelLocation locate_model(const ModelQuery& query) {
-  if (query.text.empty()) {
-    refuse(ErrorCode::InvalidArgument, query,
-           "expected a folder or the name of a model, found \"\"");
-  }
-  if (query.revision && !hub::is_revision(*query.revision)) {
-    throw Error(
-        ErrorCode::InvalidArgument,
-        "--revision: expected a branch, a tag or a commit, found " + quote(*query.revision));
-  }
+  check_query(query);
   const fs::path path(query.text);
   std::error_code error;
   if (!is_folder(path)) {
@@ -100,7 +73,7 @@ ModelLocation locate_model(const ModelQuery& query) {
     refuse(ErrorCode::NotFound, query,
            "expected a model's folder, " + quote(query.text) + " is none");
   }
-  if (is_folder(path / "snapshots") && !fs::exists(path / "model_index.json", error)) {
+  if (is_storage(path)) {
     return to_location(hub::resolve_storage(path, query.revision, check_model_folder));
   }
   if (query.revision) {

@@ -1,0 +1,81 @@
+// Names, help and grouping of the options of models and caches.
+#include "cli/model_options.h"
+
+#include "cli/values.h"
+
+namespace zimage::cli {
+namespace {
+
+constexpr const char* kModelsFooter =
+    "Lists every model in the caches of ModelScope and Hugging Face, Z-Image or not: its name,\n"
+    "revision, size, dtypes, and what it lacks to be drawn with.\n"
+    "\n"
+    "Exit codes: 0 listed (also when there is none), 1 failed, 2 usage.\n";
+
+constexpr const char* kVerifyFooter =
+    "Examples:\n"
+    "  zimage verify Tongyi-MAI/Z-Image-Turbo\n"
+    "  zimage verify ~/models/Z-Image-Turbo --deep\n"
+    "  zimage verify ae.safetensors --deep --json\n"
+    "\n"
+    "Compares sizes with the hub's listing and safetensors headers with their files; --deep also\n"
+    "computes the sums that the hub, its blobs' names or the publisher give. Nothing is changed.\n"
+    "\n"
+    "Exit codes: 0 nothing wrong was found, 3 something is damaged or missing, 1 there is nothing "
+    "to\n"
+    "check or it cannot be read, 2 usage, 129 / 130 / 143 ended by SIGHUP / SIGINT / SIGTERM.\n";
+
+void add_cache_dir(CLI::App& app, std::optional<std::string>& target) {
+  add_text(app, "--cache-dir", "FOLDER", target,
+           "The only cache to look into, of either hub (default: where their clients keep theirs)");
+}
+
+}  // namespace
+
+CLI::Option* add_value(CLI::App& app, const std::string& names, const std::string& placeholder,
+                       const std::function<void(const std::string&)>& take,
+                       const std::string& help) {
+  return app.add_option_function<std::string>(names, take, help)
+      ->type_name(placeholder)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+}
+
+CLI::Option* add_text(CLI::App& app, const std::string& names, const std::string& placeholder,
+                      std::optional<std::string>& target, const std::string& help) {
+  return add_value(
+      app, names, placeholder, [&target](const std::string& text) { target = text; }, help);
+}
+
+void add_model(CLI::App& app, const std::string& names, ModelOptions& options) {
+  add_text(
+      app, names, "MODEL", options.name,
+      "The model's folder, or its name on ModelScope and Hugging Face, OWNER/NAME or\n"
+      "OWNER/NAME@REVISION, which is looked for in their caches (default: $ZIMAGE_MODEL, then\n"
+      "the model that comes with zimage)");
+  add_text(app, "--revision", "REVISION", options.revision,
+           "The name's branch, tag or commit (default: the hub's)");
+  add_cache_dir(app, options.cache_dir);
+}
+
+void add_models(CLI::App& app, ModelsOptions& options) {
+  add_cache_dir(app, options.cache_dir);
+  app.add_flag("--json", options.json, "Print one line of JSON");
+  app.footer(kModelsFooter);
+}
+
+void add_verify(CLI::App& app, VerifyOptions& options) {
+  add_model(app, "-m,--model,MODEL", options.model);
+  app.add_flag("--deep", options.deep, "Read every file and compare its sum with the hub's");
+  add_value(
+      app, "-t,--threads", "N",
+      [&options](const std::string& text) {
+        options.threads = parse_small_count("--threads", text, kMaxThreads);
+      },
+      "Files to read at once (default: one for each core)");
+  app.add_flag_callback(
+      "-q,--quiet", [&options] { options.verbosity = Verbosity::Quiet; }, "Print no progress");
+  app.add_flag("--json", options.json, "Print one line of JSON");
+  app.footer(kVerifyFooter);
+}
+
+}  // namespace zimage::cli

@@ -10,6 +10,7 @@
 #include "base/json.h"
 #include "base/mapped_file.h"
 #include "base/quote.h"
+#include "checkpoint/pickle.h"
 
 namespace zimage {
 namespace {
@@ -149,6 +150,10 @@ WeightFiles find_weight_files(const fs::path& folder) {
     throw unclear("several safetensors files and no index that names them: " + join(weights));
   }
   if (weights.empty()) {
+    const auto pickle = std::ranges::find_if(names, is_pickle_name);
+    if (pickle != names.end()) {
+      throw Error(ErrorCode::InvalidFile, pickle_refusal((folder / *pickle).string()));
+    }
     throw Error(ErrorCode::NotFound, folder.string() +
                                          ": no weights, expected a .safetensors file; found " +
                                          list_folder(folder));

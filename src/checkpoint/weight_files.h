@@ -26,7 +26,7 @@ struct WeightFiles {
 
 // The index of `folder` and the files it names, or the folder's only safetensors file. Files still
 // being downloaded (*.incomplete) are never taken. Throws NotFound for missing files, InvalidFile
-// when it is not clear which are meant.
+// when it is not clear which are meant or the only weights are a pickle.
 WeightFiles find_weight_files(const std::filesystem::path& folder);
 
 // "a.txt, b/, c.json and 3 more", sorted; folders end with "/". For messages.

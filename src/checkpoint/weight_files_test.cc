@@ -125,6 +125,18 @@ TEST(FindWeightFiles, CutsALongListOfMissingShards) {
                  "missing");
 }
 
+TEST(FindWeightFiles, RefusesPicklesByName) {
+  for (const char* name : {"diffusion_pytorch_model.bin", "a.ckpt", "a.pt", "a.pth", "a.pkl"}) {
+    const TempFolder folder;
+    folder.write(name, "x");
+    expect_refused(folder, ErrorCode::InvalidFile, std::string(name) + " is a pickle");
+    expect_refused(folder, ErrorCode::InvalidFile, "the model's safetensors edition");
+    // Beside the right file it is of no matter.
+    folder.write("m.safetensors", "x");
+    EXPECT_THAT(find(folder).names, ElementsAre("m.safetensors"));
+  }
+}
+
 TEST(FindWeightFiles, ListsSeveralFilesWithoutAnIndex) {
   const TempFolder folder;
   folder.write("b.safetensors", "");
@@ -170,10 +182,10 @@ TEST(FindWeightFiles, SaysWhatAFolderWithoutWeightsHolds) {
   const TempFolder folder;
   folder.write("config.json", "{}");
   folder.write("model.safetensors.incomplete", "");
-  folder.write("pytorch_model.bin", "");
+  folder.write("tf_model.h5", "");
   expect_refused(folder, ErrorCode::NotFound,
                  "no weights, expected a .safetensors file; found config.json, "
-                 "model.safetensors.incomplete, pytorch_model.bin");
+                 "model.safetensors.incomplete, tf_model.h5");
   EXPECT_EQ(error_of([&] { find_weight_files(folder.path() / "absent"); }).code(),
             ErrorCode::NotFound);
 }

@@ -13,6 +13,7 @@
 #include "base/quote.h"
 #include "checkpoint/config_file.h"
 #include "checkpoint/model_index.h"
+#include "checkpoint/pickle.h"
 #include "checkpoint/safetensors.h"
 #include "checkpoint/weight_files.h"
 #include "hub/resolve.h"
@@ -70,6 +71,9 @@ ModelLocation locate_model(const ModelQuery& query) {
   std::error_code error;
   if (!is_folder(path)) {
     if (!fs::exists(fs::symlink_status(path, error))) return locate_by_name(query);
+    if (is_pickle_name(query.text)) {
+      refuse(ErrorCode::InvalidFile, query, pickle_refusal(quote(query.text)));
+    }
     refuse(ErrorCode::NotFound, query,
            "expected a model's folder, " + quote(query.text) + " is none");
   }

@@ -135,6 +135,32 @@ class NamedModel(ProgramTest):
         self.assertEqual(len(warnings), 1)
         self.assertIn('HF_HOME is a relative path, "here/hub"', warnings[0])
 
+    def test_pickles_are_refused_by_name(self):
+        snapshot = self.fill_hf()
+        (snapshot / "vae/diffusion_pytorch_model.safetensors").unlink()
+        (snapshot / "vae/diffusion_pytorch_model.bin").write_bytes(b"anything")
+        result = self.run_program("info", "-m", NAME, env=self.env)
+        self.assert_fails(result, 1, "whole in no cache")
+        self.assertIn("vae/diffusion_pytorch_model.bin is a pickle", result.stderr.decode())
+        self.assert_fails(
+            self.run_program("info", str(snapshot)), 1, "is a pickle", "safetensors edition"
+        )
+        (self.folder / "model.ckpt").write_bytes(b"anything")
+        result = self.run_program("generate", "-m", "model.ckpt", "-p", "a", env=self.env)
+        self.assert_fails(result, 1, '--model: "model.ckpt" is a pickle')
+
+    def test_a_listing_that_leaves_the_folder_is_not_used(self):
+        snapshot = self.fill_hf()
+        trees = self.hf / "trees"
+        trees.mkdir()
+        entry = '{"size": 1, "blob_id": "%s"}' % COMMIT
+        text = '{"format_version": 1, "files": {"vae/../../../x": %s}}' % entry
+        (trees / f"{COMMIT}.json").write_text(text)
+        result = self.info("-m", NAME)
+        self.assertIn(str(snapshot).encode(), result.stdout)
+        self.assertIn("not used", result.stderr.decode())
+        self.assertIn("a path that stays in the folder", result.stderr.decode())
+
     def test_no_path_leaves_the_cache(self):
         self.fill_hf()
         (self.hf / "refs/main").write_text("../../../../..")

@@ -20,9 +20,6 @@ struct Image {
 // Text chunks: keyword and UTF-8 text, in order. The keyword is Latin-1, 1 to 79 characters.
 using ImageText = std::vector<std::pair<std::string, std::string>>;
 
-// The upper left part. Precondition: it is no larger than the image.
-Image crop(const Image& image, std::int64_t width, std::int64_t height);
-
 // Encodes 8-bit RGB. Text is written as tEXt where it is Latin-1 and as iTXt otherwise (what
 // A1111's readers expect). Throws InvalidArgument for an image without pixels, or whose `rgb` has
 // another size than its extents say, a keyword that PNG does not allow, and text that is not UTF-8

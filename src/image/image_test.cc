@@ -63,16 +63,6 @@ std::string encode_error(const Image& image, const ImageText& text) {
   return "";
 }
 
-TEST(Crop, KeepsTheUpperLeftPart) {
-  const Image image = gradient(5, 4);
-  const Image part = crop(image, 3, 2);
-  ASSERT_EQ(part.rgb.size(), 18U);
-  for (std::size_t y = 0; y < 2; ++y) {
-    for (std::size_t i = 0; i < 9; ++i) EXPECT_EQ(part.rgb[y * 9 + i], image.rgb[y * 15 + i]);
-  }
-  EXPECT_EQ(crop(image, 5, 4).rgb, image.rgb);
-}
-
 TEST(Png, GivesBackPixelsOfAwkwardSizes) {
   for (const auto& [width, height] : {std::pair{1, 1}, {3, 2}, {257, 3}, {1, 300}}) {
     const Image image = gradient(width, height);

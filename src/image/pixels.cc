@@ -2,21 +2,43 @@
 #include "image/pixels.h"
 
 #include <algorithm>
-#include <cstdint>
+#include <bit>
+#include <cassert>
+#include <cstddef>
 
 namespace zimage {
+namespace {
 
-Image to_image(std::span<const float> pixels, std::int64_t width, std::int64_t height) {
-  Image image{.width = width, .height = height, .rgb = std::vector<std::uint8_t>(pixels.size())};
-  // Adding 2^23 leaves no room for fractions: rounds to nearest, ties to even, without a call for
-  // each of millions of numbers.
+// `bits` gives the i-th number's f32 representation. Written without branches and calls, so that
+// compilers turn millions of numbers into vector operations.
+template <typename Bits>
+bool convert(std::span<std::uint8_t> out, Bits bits) {
+  constexpr std::uint32_t kExponent = 0x7f800000U;
+  // Adding 2^23 leaves no room for fractions: rounds to nearest, ties to even.
   constexpr float kNoFractions = 0x1p23F;
-  std::transform(pixels.begin(), pixels.end(), image.rgb.begin(), [](float value) {
-    const float scaled = std::clamp(value * 0.5F + 0.5F, 0.0F, 1.0F) * 255.0F;
-    return static_cast<std::uint8_t>(static_cast<std::int32_t>(scaled + kNoFractions) -
-                                     (std::int32_t{1} << 23));
-  });
-  return image;
+  std::uint32_t faults = 0;
+  for (std::size_t i = 0; i < out.size(); ++i) {
+    const std::uint32_t word = bits(i);
+    faults |= (word & kExponent) == kExponent ? 1U : 0U;
+    const float half = std::bit_cast<float>(word) * 0.5F + 0.5F;
+    const float positive = half > 0.0F ? half : 0.0F;
+    const float scaled = (positive < 1.0F ? positive : 1.0F) * 255.0F;
+    out[i] = static_cast<std::uint8_t>(std::bit_cast<std::uint32_t>(scaled + kNoFractions));
+  }
+  return faults == 0;
+}
+
+}  // namespace
+
+bool to_bytes(std::span<std::uint8_t> out, const Tensor& values) {
+  assert(static_cast<std::int64_t>(out.size()) == values.elements());
+  if (values.dtype == DType::BF16) {
+    const auto* words = values.as<std::uint16_t>();
+    return convert(out, [=](std::size_t i) { return std::uint32_t{words[i]} << 16; });
+  }
+  assert(values.dtype == DType::F32);
+  const auto* numbers = values.as<float>();
+  return convert(out, [=](std::size_t i) { return std::bit_cast<std::uint32_t>(numbers[i]); });
 }
 
 }  // namespace zimage

@@ -4,12 +4,13 @@
 #include <cstdint>
 #include <span>
 
-#include "image/image.h"
+#include "base/tensor.h"
 
 namespace zimage {
 
-// [height, width, 3] from -1 to 1, values outside clamped, to 8 bits, halves to even.
-// Source: diffusers VaeImageProcessor.denormalize and numpy_to_pil.
-Image to_image(std::span<const float> pixels, std::int64_t width, std::int64_t height);
+// Numbers from -1 to 1, values outside clamped, to 8 bits, halves to even; as many as `out` has.
+// `values` is f32 or bf16 in host memory. Returns false when one of them is NaN or infinite; `out`
+// is then undefined. Source: diffusers VaeImageProcessor.denormalize and numpy_to_pil.
+bool to_bytes(std::span<std::uint8_t> out, const Tensor& values);
 
 }  // namespace zimage

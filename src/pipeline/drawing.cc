@@ -20,7 +20,6 @@ std::vector<float> denoise(const Run& run, const ZImageTransformer& transformer,
   const Shape shape{drawing.grid().tokens(), drawing.latent.token_features()};
   const Tensor latents = frame.make(DType::F32, shape);   // [T, 64]
   const Tensor velocity = frame.make(DType::F32, shape);  // [T, 64], negated
-  be.upload(latents, drawing.noise.data());
   std::vector<float> times;
   times.reserve(static_cast<std::size_t>(drawing.steps()));
   for (std::int64_t i = 0; i < drawing.steps(); ++i) {
@@ -28,6 +27,7 @@ std::vector<float> denoise(const Run& run, const ZImageTransformer& transformer,
   }
   const Conditioning conditioning = transformer.prepare(run, drawing.grid(), features, times);
   const auto step = be.record([&] { transformer.forward(run, conditioning, velocity, latents); });
+  be.upload(latents, observer.noise().data());
   for (std::int64_t i = 0; i < drawing.steps(); ++i) {
     run.throw_if_stopped();
     transformer.select_step(run, conditioning, i);

@@ -28,7 +28,6 @@ struct Drawing {
   std::vector<std::int32_t> ids;
   LatentShape latent;
   std::vector<float> sigmas;  // steps + 1 noise levels
-  std::vector<float> noise;   // tokens, at the first level
   float latent_scaling = 1;   // of the autoencoder
   float latent_shift = 0;
 
@@ -46,6 +45,9 @@ class DrawingObserver {
 
   // Before a stage: the place to load its network.
   virtual void begin(Stage stage) = 0;
+  // The latents at the first noise level, tokens. Asked for once, when the first step is ready to
+  // run; the result lives until the next call of this object.
+  virtual std::span<const float> noise() = 0;
   // After a step of the denoising.
   virtual void stepped(std::int64_t step, const Tensor& velocity, const Tensor& latents) = 0;
   virtual void encoded(const Tensor& features) = 0;           // [L, caption_dim], activation type

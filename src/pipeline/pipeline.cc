@@ -104,7 +104,6 @@ Drawing Pipeline::Impl::make_drawing(const Request& request, const PromptTokens&
                  .columns = round_up(*request.width, multiple) / scale,
                  .patch = model_.transformer().patch},
       .sigmas = {},
-      .noise = {},
       .latent_scaling = model_.vae().scaling_factor,
       .latent_shift = model_.vae().shift_factor,
   };
@@ -200,17 +199,18 @@ Result Pipeline::Impl::generate_on(Backend& backend, const Request& request,
       std::async(std::launch::async, noise_tokens, drawing.latent, request.seed, request.rng);
   Arena arena(activations_.data(), activations_.bytes());
   const Run run{.backend = backend, .arena = arena, .stop = std::move(stop)};
-  RunObserver observer(
-      {.parts = parts_, .keep = needed.keep, .run = run, .progress = progress, .drawing = drawing},
-      std::move(noise));
+  RunObserver observer({.parts = parts_,
+                        .keep = needed.keep,
+                        .run = run,
+                        .progress = progress,
+                        .request = result.request},
+                       std::move(noise));
   draw(run, parts_.loaded(), drawing, observer);
   if (needed.keep == Keep::None) parts_.release(Stage::Decode);
   const std::int64_t scale = model_.vae().scale();
-  const Image drawn =
-      to_image(observer.pixels, drawing.latent.columns * scale, drawing.latent.rows * scale);
-  result.drawn_width = drawn.width;
-  result.drawn_height = drawn.height;
-  result.image = crop(drawn, *result.request.width, *result.request.height);
+  result.drawn_width = drawing.latent.columns * scale;
+  result.drawn_height = drawing.latent.rows * scale;
+  result.image = std::move(observer.image);
   result.timings = observer.timings;
   result.activations_used = arena.peak();
   return result;

@@ -17,6 +17,7 @@ class PlanObserver final : public DrawingObserver {
     finish();
     stage_ = stage;
   }
+  std::span<const float> noise() override { return {}; }
   void stepped(std::int64_t, const Tensor&, const Tensor&) override {}
   void encoded(const Tensor&) override {}
   void denoised(std::span<const float>) override {}
@@ -52,8 +53,8 @@ void add_host(std::array<StagePlan, 3>& stages, const Networks& networks, const 
   const std::size_t pixels =
       static_cast<std::size_t>(drawing.latent.rows * drawing.latent.columns) * scale * scale;
   stages[0].host = drawing.ids.size() * hidden * kFloat;
-  stages[1].host = 2 * latents * kFloat;  // the noise, and what comes of it
-  stages[2].host = 2 * latents * kFloat + pixels * (3 * kFloat + 2 * 3);  // f32, 8 bits, cropped
+  stages[1].host = 2 * latents * kFloat;               // the noise, and what comes of it
+  stages[2].host = 2 * latents * kFloat + pixels * 3;  // and the picture, 8 bits
 }
 
 }  // namespace

@@ -5,16 +5,21 @@
 #include <cmath>
 #include <string>
 
+#include "image/pixels.h"
+
 namespace zimage {
 namespace {
 
-void expect_finite(std::span<const float> values, Stage stage) {
-  if (std::all_of(values.begin(), values.end(), [](float value) { return std::isfinite(value); }))
-    return;
+[[noreturn]] void throw_not_finite(Stage stage) {
   throw Error(ErrorCode::Numerics,
               std::string(name_of(stage)) +
                   ": NaN or infinity in its result; the picture is not written. The weights are "
                   "damaged, or hold NaN or infinity");
+}
+
+void expect_finite(std::span<const float> values, Stage stage) {
+  if (!std::all_of(values.begin(), values.end(), [](float value) { return std::isfinite(value); }))
+    throw_not_finite(stage);
 }
 
 // A tensor of the activation type as f32 in host memory.
@@ -28,6 +33,31 @@ std::vector<float> to_host(const Run& run, const Tensor& x) {
   }
   run.backend.download(values.data(), widened);
   return values;
+}
+
+// The upper left width x height of pixels [H, W, 3]. Fetched some rows at a time: memory that is
+// touched for the first time costs more than the copy.
+Image to_image(Backend& backend, const Tensor& pixels, std::int64_t width, std::int64_t height) {
+  constexpr std::size_t kPieceBytes = std::size_t{1} << 20;
+  Image image{.width = width,
+              .height = height,
+              .rgb = std::vector<std::uint8_t>(static_cast<std::size_t>(width * height * 3))};
+  const std::size_t row_bytes = pixels.rows(0, 1).bytes();
+  const auto step = static_cast<std::int64_t>(std::max<std::size_t>(kPieceBytes / row_bytes, 1));
+  std::vector<std::byte> memory(static_cast<std::size_t>(step) * row_bytes);
+  for (std::int64_t first = 0; first < height; first += step) {
+    Tensor piece = pixels.rows(first, std::min(height, first + step));
+    backend.download(memory.data(), piece);
+    piece.data = memory.data();
+    for (std::int64_t row = 0; row < piece.dim(0); ++row) {
+      const auto count = static_cast<std::size_t>(width * 3);
+      const auto out = static_cast<std::size_t>(first + row) * count;
+      const std::int64_t at = row * pixels.dim(1) * 3;
+      if (!to_bytes({&image.rgb[out], count}, piece.slice(at, at + width * 3)))
+        throw_not_finite(Stage::Decode);
+    }
+  }
+  return image;
 }
 
 double seconds_since(std::chrono::steady_clock::time_point start) {
@@ -48,7 +78,11 @@ void RunObserver::begin(Stage stage) {
   context_.parts.load(stage);
   timings.load += seconds_since(start);
   start_ = Clock::now();
-  if (stage == Stage::Denoise) context_.drawing.noise = noise_.get();
+}
+
+std::span<const float> RunObserver::noise() {
+  made_noise_ = noise_.get();
+  return made_noise_;
 }
 
 void RunObserver::encoded(const Tensor& features) {
@@ -71,9 +105,8 @@ void RunObserver::denoised(std::span<const float> latents) {
 }
 
 void RunObserver::decoded(const Tensor& x) {
-  pixels = to_host(context_.run, x);
+  image = to_image(context_.run.backend, x, *context_.request.width, *context_.request.height);
   timings.decode = seconds_since(start_);
-  expect_finite(pixels, stage_);
   report(1);
 }
 
@@ -81,7 +114,7 @@ void RunObserver::report(std::int64_t step) const {
   if (!context_.progress) return;
   context_.progress({.stage = stage_,
                      .step = step,
-                     .steps = stage_ == Stage::Denoise ? context_.drawing.steps() : 1});
+                     .steps = stage_ == Stage::Denoise ? *context_.request.steps : 1});
 }
 
 }  // namespace zimage

@@ -12,24 +12,24 @@ namespace zimage {
 
 class RunObserver final : public DrawingObserver {
  public:
-  // `noise` is waited for when the denoising begins, and becomes the drawing's. All references must
-  // outlive this.
+  // `noise` is waited for when the denoising begins. All references must outlive this.
   struct Context {
     Parts& parts;
     Keep keep;  // All or None: whether networks stay after their stage
     const Run& run;
     const ProgressFn& progress;
-    Drawing& drawing;
+    const Request& request;  // complete
   };
   RunObserver(const Context& context, std::future<std::vector<float>> noise)
       : context_(context), noise_(std::move(noise)) {}
 
   Timings timings;
-  std::vector<float> pixels;  // [H, W, 3], host memory
+  Image image;  // of the request's size, once decoded
 
   // Throws Numerics when a stage's result has NaN or infinity, naming the stage.
   void begin(Stage stage) override;
   void encoded(const Tensor& features) override;
+  std::span<const float> noise() override;
   void stepped(std::int64_t step, const Tensor& velocity, const Tensor& latents) override;
   void denoised(std::span<const float> latents) override;
   void decoded(const Tensor& x) override;
@@ -41,6 +41,7 @@ class RunObserver final : public DrawingObserver {
 
   Context context_;
   std::future<std::vector<float>> noise_;
+  std::vector<float> made_noise_;
   Stage stage_ = Stage::EncodePrompt;
   Clock::time_point start_;
 };

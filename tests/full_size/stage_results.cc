@@ -115,7 +115,8 @@ class Stage {
     Arena::Frame frame(arena);
     const Run run{backend_, arena};
     const Tensor result = finish(run, frame, compute(run, frame, network));
-    Named named{name, result.shape, std::vector<float>(static_cast<std::size_t>(result.elements()))};
+    Named named{name, result.shape,
+                std::vector<float>(static_cast<std::size_t>(result.elements()))};
     backend_.download(named.values.data(), result);
     return named;
   }
@@ -157,16 +158,17 @@ Named block(Backend& backend, const Model& model, const GoldenFile& inputs) {
   return stage.run(
       "block",
       [&](Backend& be) {
-        return load_module(stage.tensors(), be,
-                           [&](const WeightScope& w) { return load_block(w["layers"]["0"], config); });
+        return load_module(stage.tensors(), be, [&](const WeightScope& w) {
+          return load_block(w["layers"]["0"], config);
+        });
       },
       [&](const Run& run, Arena::Frame& frame, const Module<Block>& module) {
         const Tensor x = stage.input(run, frame, "block_x");
         const Tensor m = stage.input_f32(run, frame, "block_modulation");
         const std::int64_t d = config.dim;
-        module.weights.forward(run, config, x, stage.input_f32(run, frame, "block_cos_sin"),
-                               {m.slice(0, d), m.slice(d, 2 * d), m.slice(2 * d, 3 * d),
-                                m.slice(3 * d, 4 * d)});
+        module.weights.forward(
+            run, config, x, stage.input_f32(run, frame, "block_cos_sin"),
+            {m.slice(0, d), m.slice(d, 2 * d), m.slice(2 * d, 3 * d), m.slice(3 * d, 4 * d)});
         return x;
       });
 }
@@ -199,8 +201,8 @@ Named pixels(Backend& backend, const Model& model, const GoldenFile& inputs) {
       [&](const Run& run, Arena::Frame& frame, const auto& decoder) {
         const Tensor map = stage.input_f32(run, frame, "map");
         const std::int64_t scale = decoder->config().scale();
-        const Tensor out = frame.make(run.backend.activation_dtype(),
-                                      {map.dim(0) * scale, map.dim(1) * scale, 3});
+        const Tensor out =
+            frame.make(run.backend.activation_dtype(), {map.dim(0) * scale, map.dim(1) * scale, 3});
         decoder->decode(run, out, map);
         return out;
       });

@@ -7,15 +7,28 @@
 #include "backend/flops.h"
 
 namespace zimage {
+
+Cost& Cost::operator+=(const Cost& next) {
+  operations += next.operations;
+  matrix_flops += next.matrix_flops;
+  attention_flops += next.attention_flops;
+  conv_flops += next.conv_flops;
+  scratch = std::max(scratch, next.scratch);
+  source = std::max(source, next.source);
+  return *this;
+}
+
 namespace {
 
+// Adds what was counted once.
 class CountAgain final : public Recording {
  public:
-  explicit CountAgain(std::function<void()> enqueue) : enqueue_(std::move(enqueue)) {}
-  void replay() override { enqueue_(); }
+  CountAgain(Cost& total, const Cost& recorded) : total_(total), recorded_(recorded) {}
+  void replay() override { total_ += recorded_; }
 
  private:
-  std::function<void()> enqueue_;
+  Cost& total_;
+  Cost recorded_;
 };
 
 // What planned buffers point at; never read. Far from the addresses of measuring arenas.
@@ -25,7 +38,10 @@ void* const kNowhere =
 }  // namespace
 
 std::unique_ptr<Recording> PlanBackend::record(std::function<void()> enqueue) {
-  return std::make_unique<CountAgain>(std::move(enqueue));
+  const Cost before = std::exchange(cost_, {});
+  enqueue();
+  const Cost recorded = std::exchange(cost_, before);
+  return std::make_unique<CountAgain>(cost_, recorded);
 }
 
 void* PlanBackend::do_allocate(std::size_t bytes) {

@@ -20,6 +20,8 @@ struct Cost {
   std::size_t source = 0;      // the most bytes of host tensors that one load reads
 
   double flops() const { return matrix_flops + attention_flops + conv_flops; }
+  // What both cost, one after the other.
+  Cost& operator+=(const Cost& next);
 };
 
 class PlanBackend final : public Backend {

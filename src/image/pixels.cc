@@ -1,7 +1,6 @@
 // Scaling, clamping, rounding.
 #include "image/pixels.h"
 
-#include <algorithm>
 #include <bit>
 #include <cassert>
 #include <cstddef>
@@ -9,21 +8,24 @@
 namespace zimage {
 namespace {
 
-// `bits` gives the i-th number's f32 representation. Written without branches and calls, so that
-// compilers turn millions of numbers into vector operations.
+// `bits` gives the i-th number's f32 representation. Clamps by comparing representations as
+// integers, which positive floats allow: comparisons of floats keep compilers from turning the loop
+// into vector operations.
 template <typename Bits>
 bool convert(std::span<std::uint8_t> out, Bits bits) {
   constexpr std::uint32_t kExponent = 0x7f800000U;
+  constexpr auto kOne = std::bit_cast<std::int32_t>(1.0F);
   // Adding 2^23 leaves no room for fractions: rounds to nearest, ties to even.
   constexpr float kNoFractions = 0x1p23F;
   std::uint32_t faults = 0;
   for (std::size_t i = 0; i < out.size(); ++i) {
     const std::uint32_t word = bits(i);
     faults |= (word & kExponent) == kExponent ? 1U : 0U;
-    const float half = std::bit_cast<float>(word) * 0.5F + 0.5F;
-    const float positive = half > 0.0F ? half : 0.0F;
-    const float scaled = (positive < 1.0F ? positive : 1.0F) * 255.0F;
-    out[i] = static_cast<std::uint8_t>(std::bit_cast<std::uint32_t>(scaled + kNoFractions));
+    const auto half = std::bit_cast<std::int32_t>(std::bit_cast<float>(word) * 0.5F + 0.5F);
+    const std::int32_t positive = half & ~(half >> 31);
+    const std::int32_t clamped = positive < kOne ? positive : kOne;
+    const float shifted = std::bit_cast<float>(clamped) * 255.0F + kNoFractions;
+    out[i] = static_cast<std::uint8_t>(std::bit_cast<std::uint32_t>(shifted));
   }
   return faults == 0;
 }

@@ -19,7 +19,7 @@ struct ModelPart {
   std::vector<std::pair<std::string, std::int64_t>> dtypes;  // name ("bf16") and parameters
   // Of these names the encodings that no device computes with: widened to bf16 when they are
   // loaded.
-  std::vector<std::string> widened;
+  std::vector<std::string> widened = {};
 };
 
 struct ModelInfo {

@@ -101,6 +101,7 @@ class Stage {
   // arena. Both run on the plan first, for the sizes.
   template <typename Make, typename Compute>
   Named run(const std::string& name, Make make, Compute compute) {
+    std::fprintf(stderr, "stage_results: %s\n", name.c_str());
     PlanBackend plan(backend_);
     Arena measure;
     {

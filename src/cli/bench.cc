@@ -184,6 +184,7 @@ void bench(const BenchOptions& options) {
                      .threads = options.draw.threads,
                      .encoding = options.draw.encoding,
                      .keep = options.draw.keep,
+                     .memory_limit = options.draw.memory_limit,
                      .random_weights = options.random_weights});
   const Request request{.prompt = options.prompt,
                         .width = options.draw.width,

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
@@ -47,6 +48,10 @@ void tell_plan(Console& console, const Plan& plan) {
   }
   console.detail(fmt::format("plan: {:.1f} MiB of {:.1f} MiB available, {}", mib(plan.total),
                              mib(plan.available), choices_text(plan)));
+  const bool streams = std::any_of(plan.stages.begin(), plan.stages.end(),
+                                   [](const StagePlan& stage) { return stage.streamed > 0; });
+  const bool fits = plan.total <= plan.available;
+  if (fits && (streams || plan.tile > 0)) console.note("to save memory: " + choices_text(plan));
 }
 
 void tell_result(Console& console, const Result& result) {
@@ -127,10 +132,11 @@ void generate(const GenerateOptions& options, Interrupt& interrupt) {
                      .device = options.draw.device,
                      .threads = options.draw.threads,
                      .encoding = options.draw.encoding,
-                     .keep = options.draw.keep});
+                     .keep = options.draw.keep,
+                     .memory_limit = options.draw.memory_limit});
   const std::string device = pipeline.device_description();
   console.detail(fmt::format("device {}", device));
-  if (options.verbosity == Verbosity::Verbose) tell_plan(console, pipeline.plan(request));
+  tell_plan(console, pipeline.plan(request));
 
   const Result result = pipeline.generate(
       request, [&console](const Progress& progress) { console.progress(progress); },

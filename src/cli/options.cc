@@ -125,6 +125,15 @@ void add_draw_options(CLI::App& app, DrawOptions& options) {
       "Which networks stay loaded when their stage has ended: all, none, or auto, which is all if "
       "they\nfit the free memory (default: auto)")
       ->group("Machine");
+  add_value(
+      app, "--memory-limit", "SIZE",
+      [&options](const std::string& text) {
+        options.memory_limit = parse_bytes("--memory-limit", text);
+      },
+      "The most memory to take, such as 12GiB; networks are released, blocks streamed and the "
+      "picture\n"
+      "decoded in tiles as it takes (default: what is free)")
+      ->group("Machine");
 }
 
 void add_generate(CLI::App& app, GenerateOptions& options) {

@@ -31,7 +31,8 @@ struct DrawOptions {
   std::string device = "auto";
   std::string encoding = "auto";
   Keep keep = Keep::Auto;
-  int threads = 0;  // 0: one for each core this process may use
+  std::size_t memory_limit = 0;  // bytes; 0: what is free
+  int threads = 0;               // 0: one for each core this process may use
   bool json = false;
 };
 

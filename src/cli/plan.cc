@@ -50,6 +50,8 @@ OrderedJson picture_json(const PlannedPicture& picture) {
                       {"workspace_bytes", stage.workspace},
                       {"other_bytes", other_bytes(stage)},
                       {"total_bytes", stage.total},
+                      {"layers", stage.layers},
+                      {"streamed_layers", stage.streamed},
                       {"flops", stage.flops}});
   }
   return {{"width", *picture.request.width},
@@ -57,6 +59,7 @@ OrderedJson picture_json(const PlannedPicture& picture) {
           {"steps", *picture.request.steps},
           {"stages", stages},
           {"keep", picture.plan.keep == Keep::All ? "all" : "none"},
+          {"tile", picture.plan.tile},
           {"total_bytes", picture.plan.total},
           {"available_bytes", picture.plan.available},
           {"fits", picture.plan.total <= picture.plan.available}};
@@ -70,6 +73,7 @@ DevicePlans plan_on(const std::string& device, const ModelLocation& place,
                      .threads = options.draw.threads,
                      .encoding = options.draw.encoding,
                      .keep = options.draw.keep,
+                     .memory_limit = options.draw.memory_limit,
                      .random_weights = options.random_weights});
   DevicePlans plans{.device = pipeline.device_description(), .pictures = {}};
   std::vector<std::pair<std::optional<std::int64_t>, std::optional<std::int64_t>>> sizes;
@@ -87,8 +91,16 @@ DevicePlans plan_on(const std::string& device, const ModelLocation& place,
 }  // namespace
 
 std::string choices_text(const Plan& plan) {
-  return plan.keep == Keep::All ? "every network stays loaded"
-                                : "each network is released after its stage";
+  std::string text = plan.keep == Keep::All ? "every network stays loaded"
+                                            : "each network is released after its stage";
+  for (const StagePlan& stage : plan.stages) {
+    if (stage.streamed == 0) continue;
+    text += fmt::format(", {} of {} blocks of the {} are streamed", stage.streamed, stage.layers,
+                        stage.stage == Stage::Denoise ? "transformer" : "text encoder");
+  }
+  if (plan.tile > 0)
+    text += fmt::format(", the picture is decoded in tiles of {} latent pixels", plan.tile);
+  return text;
 }
 
 std::string plan_table(const DevicePlans& plans) {

@@ -7,6 +7,7 @@
 #include <charconv>
 #include <limits>
 #include <numeric>
+#include <utility>
 #include <vector>
 
 #include "base/error.h"
@@ -99,6 +100,27 @@ std::string parse_choice(std::string_view option, std::string_view text,
     refuse(option, fmt::format("{}", fmt::join(choices, " or ")), text);
   }
   return std::string(text);
+}
+
+std::size_t parse_bytes(std::string_view option, std::string_view text) {
+  constexpr std::pair<std::string_view, double> kUnits[] = {
+      {"KiB", 0x1p10}, {"MiB", 0x1p20}, {"GiB", 0x1p30}, {"TiB", 0x1p40}, {"kB", 1e3},
+      {"MB", 1e6},     {"GB", 1e9},     {"TB", 1e12},    {"B", 1.0}};
+  for (const auto& [unit, factor] : kUnits) {
+    if (!text.ends_with(unit)) continue;
+    std::string_view digits = text.substr(0, text.size() - unit.size());
+    if (digits.ends_with(' ')) digits.remove_suffix(1);
+    double value = 0;
+    const char* const begin = digits.data();
+    const char* const end = begin + digits.size();
+    const auto [stop, error] = std::from_chars(begin, end, value, std::chars_format::fixed);
+    // Far beyond any machine, and far from overflow.
+    const bool sensible = value > 0 && value * factor >= 1 && value * factor < 0x1p60;
+    if (error == std::errc{} && stop == end && sensible)
+      return static_cast<std::size_t>(value * factor);
+    break;
+  }
+  refuse(option, "a number of bytes with its unit, such as 12GiB or 800MB", text);
 }
 
 Keep parse_keep(std::string_view option, std::string_view text) {

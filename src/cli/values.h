@@ -34,6 +34,9 @@ std::vector<Size> parse_sizes(std::string_view option, std::string_view text);
 std::string parse_choice(std::string_view option, std::string_view text,
                          std::initializer_list<std::string_view> choices);
 
+// A positive number of bytes with a unit: "12GiB", "1.5 GB", "800MiB". Throws InvalidArgument.
+std::size_t parse_bytes(std::string_view option, std::string_view text);
+
 // "auto", "all" or "none". Throws InvalidArgument.
 Keep parse_keep(std::string_view option, std::string_view text);
 

@@ -94,6 +94,19 @@ TEST(Closest, FindsMisspellingsAndNothingElse) {
   EXPECT_EQ(closest("--steps", {}), std::nullopt);
 }
 
+TEST(ParseBytes, NeedsAUnit) {
+  EXPECT_EQ(parse_bytes("--memory-limit", "12GiB"), std::size_t{12} << 30);
+  EXPECT_EQ(parse_bytes("--memory-limit", "1.5 GB"), 1'500'000'000U);
+  EXPECT_EQ(parse_bytes("--memory-limit", "800kB"), 800'000U);
+  EXPECT_EQ(parse_bytes("--memory-limit", "7B"), 7U);
+  for (const char* wrong : {"", "12", "GiB", "-1GiB", "0MiB", "1e3MB", "nanGB", "infGB", "12 GiBs",
+                            "1 2GiB", "99999999999TiB", "12gib"}) {
+    EXPECT_THAT(error_of([&] { parse_bytes("--memory-limit", wrong); }),
+                StartsWith("--memory-limit: expected a number of bytes"))
+        << wrong;
+  }
+}
+
 TEST(ParseSizes, AreSeparatedByCommas) {
   const std::vector<Size> sizes = parse_sizes("--size", "64x32,8x8");
   ASSERT_EQ(sizes.size(), 2U);

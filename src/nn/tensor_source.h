@@ -31,6 +31,21 @@ class TensorSource {
   virtual void read_ahead(const Tensor& /*tensor*/) {}
 };
 
+// Asks another source, which must outlive this, to read ahead whatever is asked for through this.
+class ReadAheadSource final : public TensorSource {
+ public:
+  explicit ReadAheadSource(TensorSource& source) : source_(source) {}
+
+  HostTensor tensor(const std::string& name, const Shape& shape) override {
+    const HostTensor found = source_.tensor(name, shape);
+    source_.read_ahead(found.numbers());
+    return found;
+  }
+
+ private:
+  TensorSource& source_;
+};
+
 // A part of a checkpoint, which must outlive this. Remembers which tensors were asked for.
 class CheckpointSource final : public TensorSource {
  public:

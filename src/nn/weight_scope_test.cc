@@ -48,6 +48,32 @@ std::vector<float> values_of(const Tensor& tensor) {
   return {tensor.as<float>(), tensor.as<float>() + tensor.elements()};
 }
 
+// Streamed blocks hold the same numbers as resident ones, wherever a loop begins.
+TEST(LayerStore, StreamsTheBlocksBehindTheResidentOnes) {
+  CountingSource source;
+  for (const char* name : {"0.a", "1.a", "2.a", "3.a"}) source.add(name, {2}, name[0] * 10.0F);
+  ReferenceBackend backend;
+  const auto load = [](const WeightScope& w, std::int64_t layer) {
+    return w[std::to_string(layer)].vector("a", 2);
+  };
+  const LayerStore<Tensor> all(source, backend, 4, load);
+  const LayerStore<Tensor> one(source, backend, 4, load, 1);
+  EXPECT_FALSE(all.streams());
+  EXPECT_TRUE(one.streams());
+  EXPECT_EQ(one.size(), 4);
+  EXPECT_EQ(one.bytes(), all.bytes());
+  for (const std::int64_t layer : {0, 1, 2, 3, 0, 1, 2, 3, 2, 2, 1})
+    EXPECT_EQ(values_of(one.use(layer)), values_of(all.use(layer))) << layer;
+  // The slot keeps what it holds, and its successor is looked at ahead.
+  source.asked.clear();
+  one.use(1);
+  EXPECT_THAT(source.asked, testing::IsEmpty());
+  one.use(2);
+  EXPECT_THAT(source.asked, ElementsAre("2.a", "3.a"));
+  one.use(3);
+  EXPECT_THAT(source.asked, ElementsAre("2.a", "3.a", "3.a", "1.a"));
+}
+
 TEST(WeightScope, StacksPartsAndPrefixesNames) {
   CountingSource source;
   source.add("block.a.weight", {1, 2}, 1);

@@ -10,6 +10,7 @@
 #include "nn/run.h"
 #include "pipeline/latents.h"
 #include "pipeline/model.h"
+#include "pipeline/tiles.h"
 #include "text_encoder/qwen3.h"
 #include "transformer/transformer.h"
 #include "vae/vae.h"
@@ -30,6 +31,7 @@ struct Drawing {
   std::vector<float> sigmas;  // steps + 1 noise levels
   float latent_scaling = 1;   // of the autoencoder
   float latent_shift = 0;
+  std::int64_t tile = 0;  // side of the decoder's tiles in latent pixels; 0: in one piece
 
   Grid grid() const { return {latent.rows / latent.patch, latent.columns / latent.patch}; }
   std::int64_t steps() const { return static_cast<std::int64_t>(sigmas.size()) - 1; }
@@ -52,8 +54,13 @@ class DrawingObserver {
   virtual void stepped(std::int64_t step, const Tensor& velocity, const Tensor& latents) = 0;
   virtual void encoded(const Tensor& features) = 0;           // [L, caption_dim], activation type
   virtual void denoised(std::span<const float> latents) = 0;  // tokens, host memory
-  virtual void decoded(const Tensor& pixels) = 0;             // [H, W, 3], activation type
+  // [scale rows, scale columns, 3] of each tile, activation type.
+  virtual void decoded(const Tensor& pixels, const PictureTile& tile) = 0;
 };
+
+// The last stage alone, of latent tokens, after its begin().
+void decode(const Run& run, const VaeDecoder& vae, const Drawing& drawing,
+            std::span<const float> tokens, DrawingObserver& observer);
 
 // Throws Cancelled, and whatever the observer throws.
 void draw(const Run& run, const Networks& networks, const Drawing& drawing,

@@ -4,7 +4,9 @@
 
 #include <array>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
+#include <vector>
 
 #include "backend/plan/plan_backend.h"
 #include "pipeline/drawing.h"
@@ -16,6 +18,10 @@ namespace zimage {
 struct PartSize {
   std::size_t weights = 0;  // bytes on the backend
   std::size_t source = 0;   // bytes of its files, or of what stands for them, read at a time
+  std::vector<std::size_t> layers;  // bytes of each block that can be streamed
+
+  // Bytes on the backend with the first `resident` of the layers loaded and a slot for the others.
+  std::size_t weights_with(std::int64_t resident) const;
 };
 
 class Parts {
@@ -35,13 +41,15 @@ class Parts {
   bool is_loaded(Stage stage) const;
   // Bytes on the backend of what is loaded.
   std::size_t loaded_bytes() const;
-  // Loads the network of a stage, if it is not; waits until it is there.
-  void load(Stage stage);
+  // Loads the network of a stage, if it is not loaded with as many blocks streamed; waits until it
+  // is there. The backend is left with the encoding of the stage's matrices.
+  void load(Stage stage, std::int64_t streamed);
   void release(Stage stage);
 
  private:
   static constexpr std::size_t index(Stage stage) { return static_cast<std::size_t>(stage); }
-  void make(Networks& networks, Stage stage, Backend& backend);
+  Encoding encoding_of(Stage stage) const;
+  void make(Networks& networks, Stage stage, Backend& backend, std::int64_t resident);
 
   const Model& model_;
   Backend& backend_;
@@ -49,6 +57,7 @@ class Parts {
   Encoding encoding_;                                  // of the transformer's matrices
   std::array<std::unique_ptr<PartWeights>, 3> files_;  // networks view them
   std::array<PartSize, 3> sizes_;
+  std::array<std::int64_t, 3> streamed_{};  // blocks of each loaded network
   Networks planned_;
   Networks loaded_;
 };

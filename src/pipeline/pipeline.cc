@@ -12,7 +12,7 @@
 #include "image/pixels.h"
 #include "pipeline/make_backend.h"
 #include "pipeline/parts.h"
-#include "pipeline/planning.h"
+#include "pipeline/residency.h"
 #include "pipeline/run_observer.h"
 
 namespace zimage {
@@ -61,7 +61,8 @@ class Pipeline::Impl {
       : model_(options),
         backend_(make_backend(options.device, options.threads)),
         parts_(model_, *backend_, encoding_of(options.encoding)),
-        keep_(options.keep) {}
+        keep_(options.keep),
+        limit_(options.memory_limit) {}
 
   Request complete(const Request& request) const;
   Plan plan(const Request& request);
@@ -75,12 +76,15 @@ class Pipeline::Impl {
   Drawing make_drawing(const Request& request, const PromptTokens& tokens) const;
   Plan plan(const Drawing& drawing);
   std::size_t available() const;
+  // Throws OutOfMemory for a plan that does not fit.
+  void refuse_unfit(const Plan& plan, const Request& request, const PromptTokens& tokens);
   void reserve(const Plan& plan);
 
   Model model_;
   std::unique_ptr<Backend> backend_;
   Parts parts_;
   Keep keep_;
+  std::size_t limit_;        // 0: none
   std::size_t process_ = 0;  // Plan::process, once known
   Buffer activations_;
 };
@@ -117,48 +121,43 @@ std::size_t Pipeline::Impl::available() const {
                                ? resident_memory()
                                : parts_.loaded_bytes() + activations_.bytes();
   const std::size_t free = backend_->available_memory();
-  return free > std::numeric_limits<std::size_t>::max() - held ? free : free + held;
+  const std::size_t most =
+      free > std::numeric_limits<std::size_t>::max() - held ? free : free + held;
+  return limit_ == 0 ? most : std::min(limit_, most);
 }
 
 Plan Pipeline::Impl::plan(const Drawing& drawing) {
   const Networks& networks = parts_.planned();
-  const MemoryKind memory = backend_->memory_kind();
-  if (process_ == 0 && memory == MemoryKind::Host) process_ = resident_memory();
+  if (process_ == 0 && backend_->memory_kind() == MemoryKind::Host) process_ = resident_memory();
   networks.transformer->check_size(drawing.grid(), static_cast<std::int64_t>(drawing.ids.size()));
-  Plan plan;
-  plan.stages = plan_stages(parts_.planner(), networks, drawing);
-  for (StagePlan& stage : plan.stages) {
-    stage.weights = parts_.size(stage.stage).weights;
-    stage.loading = parts_.size(stage.stage).source;
-  }
-  plan.process = process_;
-  plan.available = available();
-  plan.keep = keep_ == Keep::None ? Keep::None : Keep::All;
-  add_totals(plan, memory);
-  if (keep_ == Keep::Auto && plan.total > plan.available) {
-    plan.keep = Keep::None;
-    add_totals(plan, memory);
-  }
-  return plan;
+  return make_plan(parts_, drawing, {.keep = keep_, .process = process_, .available = available()});
 }
 
 Plan Pipeline::Impl::plan(const Request& request) {
   return plan(make_drawing(complete(request), model_.tokenize(request.prompt)));
 }
 
-// Refuses what cannot fit, then makes room for the run.
+void Pipeline::Impl::refuse_unfit(const Plan& plan, const Request& request,
+                                  const PromptTokens& tokens) {
+  if (plan.total <= plan.available) return;
+  const auto fits = [&](const PictureSize& size) {
+    Request smaller = request;
+    smaller.width = size.width;
+    smaller.height = size.height;
+    const Plan other = this->plan(make_drawing(smaller, tokens));
+    return other.total <= other.available;
+  };
+  throw Error(ErrorCode::OutOfMemory,
+              refusal(plan, {.width = *request.width, .height = *request.height}, fits));
+}
+
+// Makes room for the run.
 void Pipeline::Impl::reserve(const Plan& plan) {
   std::size_t activations = 0;
   std::size_t workspace = 0;
   for (const StagePlan& stage : plan.stages) {
     activations = std::max(activations, stage.activations);
     workspace = std::max(workspace, stage.workspace);
-  }
-  if (plan.total > plan.available) {
-    throw Error(ErrorCode::OutOfMemory, "the request needs " + gibibytes(plan.total) + " (" +
-                                            gibibytes(activations) + " of activations), " +
-                                            gibibytes(plan.available) +
-                                            " are available; ask for a smaller picture");
   }
   // Where memory is short, what the last run wrote must not count while the first network loads.
   if (activations_.bytes() < activations || plan.keep == Keep::None) {
@@ -193,17 +192,20 @@ Result Pipeline::Impl::generate_on(Backend& backend, const Request& request,
   result.tokens_dropped = tokens.dropped;
   Drawing drawing = make_drawing(result.request, tokens);
   const Plan needed = plan(drawing);
+  refuse_unfit(needed, result.request, tokens);
   reserve(needed);
+  drawing.tile = needed.tile;
   // Made beside the text encoder's work, which on a GPU takes no longer.
   std::future<std::vector<float>> noise =
       std::async(std::launch::async, noise_tokens, drawing.latent, request.seed, request.rng);
   Arena arena(activations_.data(), activations_.bytes());
   const Run run{.backend = backend, .arena = arena, .stop = std::move(stop)};
   RunObserver observer({.parts = parts_,
-                        .keep = needed.keep,
+                        .plan = needed,
                         .run = run,
                         .progress = progress,
-                        .request = result.request},
+                        .request = result.request,
+                        .drawing = drawing},
                        std::move(noise));
   draw(run, parts_.loaded(), drawing, observer);
   if (needed.keep == Keep::None) parts_.release(Stage::Decode);

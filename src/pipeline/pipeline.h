@@ -76,12 +76,14 @@ enum class Keep : std::uint8_t {
   None,  // each is released before the next is loaded
 };
 
-// What one stage of a request needs, known before it runs. In bytes, but for `flops`.
+// What one stage of a request needs, known before it runs. In bytes, but for `flops` and blocks.
 struct StagePlan {
   Stage stage = Stage::EncodePrompt;
   std::size_t weights = 0;      // of its network on the device
   std::size_t activations = 0;  // the most in use at once
   std::size_t workspace = 0;    // of the kernels
+  std::int64_t layers = 0;      // blocks of its network that can be streamed
+  std::int64_t streamed = 0;    // of them: read again for each use
   std::size_t loading = 0;      // of mapped files, the most read at once while its network loads
   std::size_t host = 0;         // in host memory: noise, features, pixels
   std::size_t total = 0;  // on the device, the most while it loads and runs, with what is kept
@@ -91,11 +93,13 @@ struct StagePlan {
 struct Plan {
   std::array<StagePlan, 3> stages;  // in the order of Stage
   Keep keep = Keep::All;            // All or None
+  std::int64_t tile = 0;  // side in latent pixels of the tiles that the decoder draws; 0: one piece
   // On a CPU: of the program with the model open and nothing loaded. 0 where the device has memory
   // of its own, which the totals are of.
   std::size_t process = 0;
-  std::size_t total = 0;      // the largest of the stages'
-  std::size_t available = 0;  // what it may be: free memory, and what this pipeline holds of it
+  std::size_t total = 0;  // the largest of the stages'
+  // What it may be: free memory and what this pipeline holds of it, or the limit if that is less.
+  std::size_t available = 0;
 };
 
 struct PipelineOptions {
@@ -107,6 +111,8 @@ struct PipelineOptions {
   int threads = 0;                // 0: one for each core this process may use
   std::string encoding = "auto";  // of the transformer's matrices: "auto" or "fp8" (on CUDA)
   Keep keep = Keep::Auto;         // which networks stay loaded between stages and requests
+  std::size_t memory_limit =
+      0;  // bytes, of the process on a CPU, of the card elsewhere; 0: what is free
   std::int64_t random_tokens =
       101;                      // with random weights: of the prompt, in place of a tokenizer's
   bool random_weights = false;  // take only the configuration from `model`: for measurements

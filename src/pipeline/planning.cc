@@ -21,9 +21,8 @@ class PlanObserver final : public DrawingObserver {
   void stepped(std::int64_t, const Tensor&, const Tensor&) override {}
   void encoded(const Tensor&) override {}
   void denoised(std::span<const float>) override {}
-  void decoded(const Tensor&) override { finish(); }
+  void decoded(const Tensor&, const PictureTile&) override {}
 
- private:
   // Books what has been counted since the last call on the stage that ends.
   void finish() {
     if (stage_) {
@@ -36,6 +35,7 @@ class PlanObserver final : public DrawingObserver {
     arena_.reset_peak();
   }
 
+ private:
   PlanBackend& backend_;
   Arena& arena_;
   std::array<StagePlan, 3> stages_{StagePlan{.stage = Stage::EncodePrompt},
@@ -55,6 +55,10 @@ void add_host(std::array<StagePlan, 3>& stages, const Networks& networks, const 
   stages[0].host = drawing.ids.size() * hidden * kFloat;
   stages[1].host = 2 * latents * kFloat;               // the noise, and what comes of it
   stages[2].host = 2 * latents * kFloat + pixels * 3;  // and the picture, 8 bits
+  if (drawing.tile > 0) {                              // the blended picture and one tile
+    const std::size_t side = static_cast<std::size_t>(drawing.tile) * scale;
+    stages[2].host += (pixels + side * side) * 3 * kFloat;
+  }
 }
 
 }  // namespace
@@ -80,17 +84,18 @@ void add_totals(Plan& plan, MemoryKind memory) {
       const std::size_t before = activations + workspace;
       activations = std::max(activations, stage.activations);
       workspace = std::max(workspace, stage.workspace);
-      stage.total =
-          resident + std::max(before + stage.loading, activations + workspace + stage.host);
+      const std::size_t running =
+          activations + workspace + stage.host + (stage.streamed > 0 ? stage.loading : 0);
+      stage.total = resident + std::max(before + stage.loading, running);
     }
     plan.total = std::max(plan.total, stage.total);
   }
 }
 
-std::string gibibytes(std::size_t bytes) {
-  const double value = static_cast<double>(bytes) / (1024.0 * 1024.0 * 1024.0);
-  const std::string text = std::to_string(value);
-  return text.substr(0, text.find('.') + 3) + " GiB";
+std::string size_text(std::size_t bytes) {
+  const bool large = bytes >= (std::size_t{1} << 30);
+  const std::string text = std::to_string(static_cast<double>(bytes) / (large ? 0x1p30 : 0x1p20));
+  return text.substr(0, text.find('.') + 3) + (large ? " GiB" : " MiB");
 }
 
 std::array<StagePlan, 3> plan_stages(PlanBackend& backend, const Networks& networks,
@@ -99,9 +104,23 @@ std::array<StagePlan, 3> plan_stages(PlanBackend& backend, const Networks& netwo
   const Run run{backend, arena};
   PlanObserver observer(backend, arena);
   draw(run, networks, drawing, observer);
+  observer.finish();
   std::array<StagePlan, 3> stages = observer.stages();
   add_host(stages, networks, drawing);
   return stages;
+}
+
+StagePlan plan_decode(PlanBackend& backend, const Networks& networks, const Drawing& drawing) {
+  Arena arena;
+  const Run run{backend, arena};
+  PlanObserver observer(backend, arena);
+  const std::vector<float> tokens(static_cast<std::size_t>(drawing.latent.elements()));
+  observer.begin(Stage::Decode);
+  decode(run, *networks.vae, drawing, tokens, observer);
+  observer.finish();
+  std::array<StagePlan, 3> stages = observer.stages();
+  add_host(stages, networks, drawing);
+  return stages[2];
 }
 
 }  // namespace zimage

@@ -14,10 +14,13 @@ namespace zimage {
 std::array<StagePlan, 3> plan_stages(PlanBackend& backend, const Networks& networks,
                                      const Drawing& drawing);
 
+// The same of the last stage alone.
+StagePlan plan_decode(PlanBackend& backend, const Networks& networks, const Drawing& drawing);
+
 // Fills in the totals for plan.keep, which is All or None, from the stages' parts and plan.process.
 void add_totals(Plan& plan, MemoryKind memory);
 
-// "12.34 GiB", for messages.
-std::string gibibytes(std::size_t bytes);
+// "12.34 GiB" or "56.78 MiB", for messages.
+std::string size_text(std::size_t bytes);
 
 }  // namespace zimage

@@ -35,13 +35,29 @@ std::vector<float> to_host(const Run& run, const Tensor& x) {
   return values;
 }
 
+Image blank(std::int64_t width, std::int64_t height) {
+  return {.width = width,
+          .height = height,
+          .rgb = std::vector<std::uint8_t>(static_cast<std::size_t>(width * height * 3))};
+}
+
+// Rows [rows, columns, 3] in host memory become the image's rows from `first` on; what lies to the
+// right of it is dropped.
+void put_rows(Image& image, std::int64_t first, const Tensor& rows) {
+  const auto count = static_cast<std::size_t>(image.width * 3);
+  for (std::int64_t row = 0; row < rows.dim(0); ++row) {
+    const auto out = static_cast<std::size_t>(first + row) * count;
+    const std::int64_t at = row * rows.dim(1) * 3;
+    if (!to_bytes({&image.rgb[out], count}, rows.slice(at, at + image.width * 3)))
+      throw_not_finite(Stage::Decode);
+  }
+}
+
 // The upper left width x height of pixels [H, W, 3]. Fetched some rows at a time: memory that is
 // touched for the first time costs more than the copy.
 Image to_image(Backend& backend, const Tensor& pixels, std::int64_t width, std::int64_t height) {
   constexpr std::size_t kPieceBytes = std::size_t{1} << 20;
-  Image image{.width = width,
-              .height = height,
-              .rgb = std::vector<std::uint8_t>(static_cast<std::size_t>(width * height * 3))};
+  Image image = blank(width, height);
   const std::size_t row_bytes = pixels.rows(0, 1).bytes();
   const auto step = static_cast<std::int64_t>(std::max<std::size_t>(kPieceBytes / row_bytes, 1));
   std::vector<std::byte> memory(static_cast<std::size_t>(step) * row_bytes);
@@ -49,13 +65,7 @@ Image to_image(Backend& backend, const Tensor& pixels, std::int64_t width, std::
     Tensor piece = pixels.rows(first, std::min(height, first + step));
     backend.download(memory.data(), piece);
     piece.data = memory.data();
-    for (std::int64_t row = 0; row < piece.dim(0); ++row) {
-      const auto count = static_cast<std::size_t>(width * 3);
-      const auto out = static_cast<std::size_t>(first + row) * count;
-      const std::int64_t at = row * pixels.dim(1) * 3;
-      if (!to_bytes({&image.rgb[out], count}, piece.slice(at, at + width * 3)))
-        throw_not_finite(Stage::Decode);
-    }
+    put_rows(image, first, piece);
   }
   return image;
 }
@@ -70,12 +80,12 @@ void RunObserver::begin(Stage stage) {
   stage_ = stage;
   report(0);
   const Clock::time_point start = Clock::now();
-  if (context_.keep == Keep::None) {
+  if (context_.plan.keep == Keep::None) {
     for (const Stage other : {Stage::EncodePrompt, Stage::Denoise, Stage::Decode}) {
       if (other != stage) context_.parts.release(other);
     }
   }
-  context_.parts.load(stage);
+  context_.parts.load(stage, context_.plan.stages[static_cast<std::size_t>(stage)].streamed);
   timings.load += seconds_since(start);
   start_ = Clock::now();
 }
@@ -104,8 +114,22 @@ void RunObserver::denoised(std::span<const float> latents) {
   expect_finite(latents, stage_);
 }
 
-void RunObserver::decoded(const Tensor& x) {
-  image = to_image(context_.run.backend, x, *context_.request.width, *context_.request.height);
+void RunObserver::decoded(const Tensor& x, const PictureTile& tile) {
+  const Request& request = context_.request;
+  if (tile.count == 1) {
+    image = to_image(context_.run.backend, x, *request.width, *request.height);
+  } else {
+    const std::vector<float> part = to_host(context_.run, x);
+    const LatentShape& shape = context_.drawing.latent;
+    const std::int64_t scale = x.dim(0) / (tile.rows.end - tile.rows.begin);
+    const Shape whole{shape.rows * scale, shape.columns * scale, 3};
+    blended_.resize(static_cast<std::size_t>(whole.elements()));
+    blend_tile(blended_, shape.columns * scale, part, tile, scale);
+    if (tile.index + 1 < tile.count) return;
+    image = blank(*request.width, *request.height);
+    put_rows(image, 0, Tensor{blended_.data(), DType::F32, whole}.rows(0, *request.height));
+    blended_ = {};
+  }
   timings.decode = seconds_since(start_);
   report(1);
 }

@@ -15,10 +15,11 @@ class RunObserver final : public DrawingObserver {
   // `noise` is waited for when the denoising begins. All references must outlive this.
   struct Context {
     Parts& parts;
-    Keep keep;  // All or None: whether networks stay after their stage
+    const Plan& plan;
     const Run& run;
     const ProgressFn& progress;
     const Request& request;  // complete
+    const Drawing& drawing;
   };
   RunObserver(const Context& context, std::future<std::vector<float>> noise)
       : context_(context), noise_(std::move(noise)) {}
@@ -32,7 +33,7 @@ class RunObserver final : public DrawingObserver {
   std::span<const float> noise() override;
   void stepped(std::int64_t step, const Tensor& velocity, const Tensor& latents) override;
   void denoised(std::span<const float> latents) override;
-  void decoded(const Tensor& x) override;
+  void decoded(const Tensor& x, const PictureTile& tile) override;
 
  private:
   using Clock = std::chrono::steady_clock;
@@ -42,6 +43,7 @@ class RunObserver final : public DrawingObserver {
   Context context_;
   std::future<std::vector<float>> noise_;
   std::vector<float> made_noise_;
+  std::vector<float> blended_;  // [H, W, 3] while tiles are decoded
   Stage stage_ = Stage::EncodePrompt;
   Clock::time_point start_;
 };

@@ -81,12 +81,16 @@ void forward(const Run& run, const Qwen3Config& c, const Qwen3Layer& layer, cons
 
 }  // namespace
 
-Qwen3Encoder::Qwen3Encoder(TensorSource& source, const Qwen3Config& config, Backend& backend)
+Qwen3Encoder::Qwen3Encoder(TensorSource& source, const Qwen3Config& config, Backend& backend,
+                           std::int64_t resident_layers)
     : config_(config),
       source_(&source),
-      layers_(source, backend, config.used_layers(), [&](const WeightScope& w, std::int64_t layer) {
-        return load_layer(w["layers"][std::to_string(layer)], config);
-      }) {
+      layers_(
+          source, backend, config.used_layers(),
+          [config](const WeightScope& w, std::int64_t layer) {
+            return load_layer(w["layers"][std::to_string(layer)], config);
+          },
+          resident_layers) {
   embedding_ = source.tensor("embed_tokens.weight", {config.vocabulary, config.hidden});
   source.ignore("layers." + std::to_string(config.used_layers()) + ".");
   source.ignore("norm.");

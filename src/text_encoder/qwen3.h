@@ -44,11 +44,13 @@ struct Qwen3Layer {
 
 class Qwen3Encoder {
  public:
-  // Loads the weights. The embedding table stays on the host, a view into `source`, which must
-  // outlive this; it is evicted after each use.
-  Qwen3Encoder(TensorSource& source, const Qwen3Config& config, Backend& backend);
+  // Loads the weights, of the layers the first `resident_layers`. The embedding table stays on the
+  // host, a view into `source`, which must outlive this; it is evicted after each use.
+  Qwen3Encoder(TensorSource& source, const Qwen3Config& config, Backend& backend,
+               std::int64_t resident_layers = kAllLayers);
 
   const Qwen3Config& config() const { return config_; }
+  const LayerStore<Qwen3Layer>& layers() const { return layers_; }
 
   // out [ids, hidden] = hidden_states[-2] of one causal pass. Throws InvalidArgument for an id
   // outside the vocabulary, Cancelled.

@@ -65,20 +65,23 @@ ZImageTransformer::Edges ZImageTransformer::load_edges(const WeightScope& w,
 }
 
 ZImageTransformer::ZImageTransformer(TensorSource& source, const TransformerConfig& config,
-                                     Backend& backend)
+                                     Backend& backend, std::int64_t resident_layers)
     : config_(config),
       edges_(load_module(source, backend,
                          [&](const WeightScope& w) { return load_edges(w, config); })),
       context_refiner_(source, backend, config.refiner_layers,
-                       [&](const WeightScope& w, std::int64_t i) {
+                       [config](const WeightScope& w, std::int64_t i) {
                          return load_block(w["context_refiner"][std::to_string(i)], config);
                        }),
       noise_refiner_(source, backend, config.refiner_layers,
-                     [&](const WeightScope& w, std::int64_t i) {
+                     [config](const WeightScope& w, std::int64_t i) {
                        return load_block(w["noise_refiner"][std::to_string(i)], config);
                      }),
-      layers_(source, backend, config.layers, [&](const WeightScope& w, std::int64_t i) {
-        return load_block(w["layers"][std::to_string(i)], config);
-      }) {}
+      layers_(
+          source, backend, config.layers,
+          [config](const WeightScope& w, std::int64_t i) {
+            return load_block(w["layers"][std::to_string(i)], config);
+          },
+          resident_layers) {}
 
 }  // namespace zimage

@@ -32,10 +32,14 @@ struct Conditioning {
 
 class ZImageTransformer {
  public:
-  // Loads the weights. `backend` must outlive this.
-  ZImageTransformer(TensorSource& source, const TransformerConfig& config, Backend& backend);
+  // Loads the weights; of the main blocks the first `resident_layers`. `source` and `backend` must
+  // outlive this.
+  ZImageTransformer(TensorSource& source, const TransformerConfig& config, Backend& backend,
+                    std::int64_t resident_layers = kAllLayers);
 
   const TransformerConfig& config() const { return config_; }
+  // The main blocks; where they are streamed, forward() cannot be recorded.
+  const LayerStore<Block>& layers() const { return layers_; }
 
   // Throws InvalidArgument when the picture or the caption has more positions than axes_lens
   // allows.

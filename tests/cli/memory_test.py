@@ -45,6 +45,18 @@ class Memory(ProgramTest):
                 self.assertLess(abs(planned - measured), SHARE * measured, (size, keep, planned))
                 self.assertLess(abs(told - measured), 0.01 * measured)
 
+    def test_a_limit_is_kept_to(self):
+        for limit in (120, 150, 190):
+            arguments = ("--size", "320x256", "--memory-limit", f"{limit}MiB")
+            (plan,) = self.plan(*arguments)
+            if not plan["fits"]:
+                result = self.run_program("generate", "-p", "a", *arguments)
+                self.assert_fails(result, 1, "are available; the nearest sizes that fit are")
+                continue
+            measured, _ = self.draw(*arguments)
+            self.assertLess(measured, limit * 2**20)
+            self.assertLess(abs(plan["total_bytes"] - measured), SHARE * measured)
+
     def test_a_stage_is_the_sum_of_its_parts(self):
         (plan,) = self.plan("--size", "64x64")
         for stage in plan["stages"]:

@@ -55,7 +55,9 @@ class Recorder final : public DrawingObserver {
     recorded_.latents.push_back(host(latents));
   }
   void denoised(std::span<const float> /*latents*/) override {}
-  void decoded(const Tensor& pixels) override { recorded_.pixels = host(pixels); }
+  void decoded(const Tensor& pixels, const PictureTile& /*tile*/) override {
+    recorded_.pixels = host(pixels);
+  }
 
  private:
   std::vector<float> host(const Tensor& x) const {

@@ -1,0 +1,74 @@
+// Draws one picture with random weights under a memory limit: prints what the plan said, what the
+// system counted, the time of each stage, and a sum of the pixels, by which two runs are compared.
+// Usage: memory_bench MODEL WIDTH HEIGHT STEPS [LIMIT_MIB [all|none|auto]]
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <exception>
+#include <string>
+
+#include "base/process_memory.h"
+#include "pipeline/pipeline.h"
+
+namespace {
+
+// FNV-1a.
+std::uint64_t sum_of(const zimage::Image& image) {
+  std::uint64_t sum = 0xcbf29ce484222325ULL;
+  for (const auto value : image.rgb)
+    sum = (sum ^ static_cast<std::uint64_t>(value)) * 0x100000001b3ULL;
+  return sum;
+}
+
+double mebibytes(std::size_t bytes) {
+  return static_cast<double>(bytes) / 0x1p20;
+}
+
+void measure(int argc, char** argv) {
+  const std::string keep = argc > 6 ? argv[6] : "auto";
+  zimage::Pipeline pipeline({.model = argv[1],
+                             .device = "cpu",
+                             .keep = keep == "all"    ? zimage::Keep::All
+                                     : keep == "none" ? zimage::Keep::None
+                                                      : zimage::Keep::Auto,
+                             .memory_limit = argc > 5 ? std::stoull(argv[5]) << 20 : 0,
+                             .random_weights = true});
+  const zimage::Request request{.prompt = "",
+                                .width = std::stoll(argv[2]),
+                                .height = std::stoll(argv[3]),
+                                .steps = std::stoll(argv[4])};
+  const zimage::Plan plan = pipeline.plan(request);
+  std::printf("planned %.1f MiB of %.1f, keep %s, tile %lld\n", mebibytes(plan.total),
+              mebibytes(plan.available), plan.keep == zimage::Keep::All ? "all" : "none",
+              static_cast<long long>(plan.tile));
+  for (const zimage::StagePlan& stage : plan.stages) {
+    std::printf("  %-14s total %.1f MiB, %lld of %lld blocks streamed\n",
+                std::string(zimage::name_of(stage.stage)).c_str(), mebibytes(stage.total),
+                static_cast<long long>(stage.streamed), static_cast<long long>(stage.layers));
+  }
+  std::fflush(stdout);
+  const zimage::Result result = pipeline.generate(request);
+  const double peak = mebibytes(zimage::peak_resident_memory());
+  std::printf("measured %.1f MiB, planned %+.2f %%\n", peak,
+              (mebibytes(plan.total) / peak - 1) * 100);
+  std::printf("load %.1f s, text encoder %.1f s, denoise %.1f s, decode %.1f s\n",
+              result.timings.load, result.timings.encode_prompt, result.timings.denoise,
+              result.timings.decode);
+  std::printf("pixels %016llx\n", static_cast<unsigned long long>(sum_of(result.image)));
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc < 5) {
+    std::fprintf(stderr, "usage: memory_bench MODEL WIDTH HEIGHT STEPS [LIMIT_MIB [KEEP]]\n");
+    return 2;
+  }
+  try {
+    measure(argc, argv);
+    return 0;
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "memory_bench: %s\n", error.what());
+  }
+  return 1;
+}

@@ -1,0 +1,122 @@
+// Plans, tried from the fastest to the most saving.
+#include "pipeline/residency.h"
+
+#include <algorithm>
+#include <array>
+#include <string>
+
+#include "pipeline/planning.h"
+
+namespace zimage {
+namespace {
+
+// Sides of decoder tiles in latent pixels. Smaller ones would blur a picture for little memory.
+constexpr std::array<std::int64_t, 5> kTiles = {128, 96, 64, 48, 32};
+// Sizes that are suggested are multiples of this.
+constexpr std::int64_t kSizeStep = 16;
+
+StagePlan& stage_of(Plan& plan, Stage stage) {
+  return plan.stages[static_cast<std::size_t>(stage)];
+}
+
+void add_weights(StagePlan& stage, const Parts& parts) {
+  const PartSize& size = parts.size(stage.stage);
+  stage.weights = size.weights;
+  stage.loading = size.source;
+  stage.layers = static_cast<std::int64_t>(size.layers.size());
+}
+
+// Streams as few blocks as make the stage fit, or all.
+void stream_layers(Plan& plan, StagePlan& stage, const PartSize& size, MemoryKind memory) {
+  // One streamed block needs its slot and saves nothing.
+  for (std::int64_t streamed = 2; streamed <= stage.layers; ++streamed) {
+    stage.streamed = streamed;
+    stage.weights = size.weights_with(stage.layers - streamed);
+    add_totals(plan, memory);
+    if (stage.total <= plan.available) return;
+  }
+}
+
+// Decodes in the largest tiles that make the stage fit, or the smallest.
+void cut_tiles(Plan& plan, Parts& parts, Drawing drawing, MemoryKind memory) {
+  StagePlan& decode = stage_of(plan, Stage::Decode);
+  for (const std::int64_t tile : kTiles) {
+    if (tile >= std::max(drawing.latent.rows, drawing.latent.columns)) continue;
+    drawing.tile = tile;
+    decode = plan_decode(parts.planner(), parts.planned(), drawing);
+    add_weights(decode, parts);
+    plan.tile = tile;
+    add_totals(plan, memory);
+    if (decode.total <= plan.available) return;
+  }
+}
+
+// The largest of `most` down to 1 for which `fits` holds; 0 when none does. Less always fits where
+// more does.
+std::int64_t largest(std::int64_t most, const std::function<bool(std::int64_t)>& fits) {
+  std::int64_t low = 0;
+  std::int64_t high = most + 1;
+  while (high - low > 1) {
+    const std::int64_t middle = low + (high - low) / 2;
+    (fits(middle) ? low : high) = middle;
+  }
+  return low;
+}
+
+std::string text_of(const PictureSize& size) {
+  return std::to_string(size.width) + "x" + std::to_string(size.height);
+}
+
+}  // namespace
+
+Plan make_plan(Parts& parts, const Drawing& drawing, const Residency& residency) {
+  const MemoryKind memory = parts.planner().memory_kind();
+  Plan plan;
+  plan.stages = plan_stages(parts.planner(), parts.planned(), drawing);
+  for (StagePlan& stage : plan.stages) add_weights(stage, parts);
+  plan.process = residency.process;
+  plan.available = residency.available;
+  plan.keep = residency.keep == Keep::None ? Keep::None : Keep::All;
+  add_totals(plan, memory);
+  if (plan.total <= plan.available || residency.keep == Keep::All) return plan;
+  plan.keep = Keep::None;
+  add_totals(plan, memory);
+  for (const Stage stage : {Stage::EncodePrompt, Stage::Denoise}) {
+    StagePlan& planned = stage_of(plan, stage);
+    if (planned.total > plan.available) stream_layers(plan, planned, parts.size(stage), memory);
+  }
+  if (plan.stages.back().total > plan.available) cut_tiles(plan, parts, drawing, memory);
+  return plan;
+}
+
+std::string refusal(const Plan& plan, const PictureSize& size,
+                    const std::function<bool(const PictureSize&)>& fits) {
+  std::size_t activations = 0;
+  for (const StagePlan& stage : plan.stages) activations = std::max(activations, stage.activations);
+  std::string text = "the request needs " + size_text(plan.total) + " (" + size_text(activations) +
+                     " of activations)" +
+                     (plan.keep == Keep::All ? " with every network loaded" : " at least") + ", " +
+                     size_text(plan.available) + " are available; ";
+  if (plan.keep == Keep::All)
+    return text + "networks that are released after their stage (keep: auto) take less";
+  const bool wide = size.width >= size.height;
+  const std::int64_t longer = std::max(size.width, size.height);
+  const std::int64_t shorter = std::min(size.width, size.height);
+  const auto sized = [&](std::int64_t steps, std::int64_t other) {
+    const std::int64_t side = steps * kSizeStep;
+    return wide ? PictureSize{side, other} : PictureSize{other, side};
+  };
+  const auto similar = [&](std::int64_t steps) {
+    const std::int64_t other = shorter * steps * kSizeStep / longer / kSizeStep * kSizeStep;
+    return sized(steps, std::max(kSizeStep, other));
+  };
+  const std::int64_t most = (longer - 1) / kSizeStep;
+  const std::int64_t both = largest(most, [&](std::int64_t steps) { return fits(similar(steps)); });
+  const std::int64_t one =
+      largest(most, [&](std::int64_t steps) { return fits(sized(steps, shorter)); });
+  if (both == 0) return text + "no size fits: free memory, or allow more";
+  text += "the nearest sizes that fit are " + text_of(similar(both));
+  return one > 0 ? text + " and " + text_of(sized(one, shorter)) : text;
+}
+
+}  // namespace zimage

@@ -1,0 +1,149 @@
+// Pictures under memory limits: what the plan chooses, that it is kept to, that the picture is the
+// same, and what is refused.
+#include "pipeline/residency.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "base/process_memory.h"
+#include "error_of.h"
+#include "temp_folder.h"
+
+namespace zimage {
+namespace {
+
+using testing::HasSubstr;
+
+constexpr std::size_t kMebibyte = std::size_t{1} << 20;
+const std::filesystem::path kModel = ZIMAGE_SOURCE_DIR "/models/zimage-tiny";
+
+Request small(std::int64_t width, std::int64_t height) {
+  return {.prompt = "a red apple", .width = width, .height = height, .steps = 2, .seed = 7};
+}
+
+// Configuration files of a model whose transformer, of 30 blocks, is larger than its decoder.
+class DeepModel {
+ public:
+  DeepModel() {
+    std::filesystem::copy(kModel, folder_.path(), std::filesystem::copy_options::recursive);
+    std::ifstream stream(kModel / "transformer" / "config.json");
+    nlohmann::json config = nlohmann::json::parse(stream);
+    config["n_layers"] = 30;
+    static_cast<void>(folder_.write("transformer/config.json", config.dump()));
+  }
+  PipelineOptions options(std::size_t memory_limit) const {
+    return {.model = folder_.path(), .memory_limit = memory_limit, .random_weights = true};
+  }
+
+ private:
+  TempFolder folder_;
+};
+
+// A limit half way between what the decoder and the transformer need, so that one keeps to it.
+std::size_t decoder_limit(const DeepModel& model) {
+  PipelineOptions options = model.options(0);
+  options.keep = Keep::None;
+  const Plan plan = Pipeline(options).plan(small(64, 64));
+  return (plan.stages[1].total + plan.stages[2].total) / 2;
+}
+
+TEST(Residency, StreamsTheBlocksThatDoNotFitAndDrawsTheSame) {
+  const DeepModel model;
+  const std::size_t limit = decoder_limit(model);
+  const Image whole = Pipeline(model.options(0)).generate(small(64, 64)).image;
+  Pipeline pipeline(model.options(limit));
+  const Plan plan = pipeline.plan(small(64, 64));
+  EXPECT_EQ(plan.keep, Keep::None);
+  EXPECT_EQ(plan.stages[1].layers, 30);
+  EXPECT_GE(plan.stages[1].streamed, 2);
+  EXPECT_LT(plan.stages[1].streamed, 30);
+  EXPECT_LE(plan.total, plan.available);
+  std::size_t memory = 0;
+  const auto watch = [&](const Progress& progress) {
+    if (progress.stage == Stage::Denoise && progress.step > 0)
+      memory = std::max(memory, resident_memory());
+  };
+  EXPECT_EQ(pipeline.generate(small(64, 64), watch).image.rgb, whole.rgb);
+  // All blocks would be 40 MiB or more beyond it.
+  EXPECT_LE(memory, limit + 8 * kMebibyte);
+  // Once more, on a pipeline that has released everything.
+  EXPECT_EQ(pipeline.generate(small(64, 64)).image.rgb, whole.rgb);
+}
+
+// A longer picture takes activations, so that fewer blocks stay.
+TEST(Residency, StreamsMoreForMore) {
+  const DeepModel model;
+  Pipeline pipeline(model.options(decoder_limit(model)));
+  EXPECT_LT(pipeline.plan(small(64, 64)).stages[1].streamed,
+            pipeline.plan(small(256, 1024)).stages[1].streamed);
+}
+
+// Right tiles give 45 dB; without the ramps 37, one tile misplaced by a latent pixel 24.
+TEST(Residency, DecodesInTilesThatDifferLittle) {
+  const Image whole = Pipeline({.model = kModel}).generate(small(384, 320)).image;
+  const Plan unlimited = Pipeline({.model = kModel, .keep = Keep::None}).plan(small(384, 320));
+  Pipeline pipeline({.model = kModel, .memory_limit = unlimited.total - 16 * kMebibyte});
+  EXPECT_GT(pipeline.plan(small(384, 320)).tile, 0);
+  const Image tiled = pipeline.generate(small(384, 320)).image;
+  ASSERT_EQ(tiled.rgb.size(), whole.rgb.size());
+  double squares = 0;
+  for (std::size_t i = 0; i < whole.rgb.size(); ++i) {
+    const double difference = static_cast<double>(whole.rgb[i]) - static_cast<double>(tiled.rgb[i]);
+    squares += difference * difference;
+  }
+  const double decibels =
+      10 * std::log10(255.0 * 255.0 * static_cast<double>(whole.rgb.size()) / squares);
+  EXPECT_GT(decibels, 41);
+}
+
+TEST(Residency, KeepsEveryNetworkWhenToldAndRefusesOtherwise) {
+  const Plan all = Pipeline({.model = kModel, .keep = Keep::All}).plan(small(64, 64));
+  Pipeline pipeline({.model = kModel, .keep = Keep::All, .memory_limit = all.total / 2});
+  const Error error = error_of([&] { pipeline.generate(small(64, 64)); });
+  EXPECT_EQ(error.code(), ErrorCode::OutOfMemory);
+  EXPECT_THAT(error.what(), HasSubstr("with every network loaded"));
+}
+
+// The two sizes that the refusal names fit, and one step more does not.
+TEST(Residency, NamesTheNearestSizesThatFit) {
+  const Plan plan = Pipeline({.model = kModel, .keep = Keep::None}).plan(small(160, 128));
+  Pipeline pipeline({.model = kModel, .memory_limit = plan.total});
+  bool began = false;
+  const Error error =
+      error_of([&] { pipeline.generate(small(256, 208), [&](const Progress&) { began = true; }); });
+  EXPECT_EQ(error.code(), ErrorCode::OutOfMemory);
+  EXPECT_FALSE(began);
+  const std::string text = error.what();
+  const std::string words = "the nearest sizes that fit are ";
+  ASSERT_THAT(text, HasSubstr(words));
+  long long sizes[4] = {};
+  ASSERT_EQ(std::sscanf(text.c_str() + text.find(words) + words.size(), "%lldx%lld and %lldx%lld",
+                        &sizes[0], &sizes[1], &sizes[2], &sizes[3]),
+            4)
+      << text;
+  const auto fits = [&](std::int64_t width, std::int64_t height) {
+    const Plan other = pipeline.plan(small(width, height));
+    return other.total <= other.available;
+  };
+  EXPECT_TRUE(fits(sizes[0], sizes[1])) << text;
+  EXPECT_TRUE(fits(sizes[2], sizes[3])) << text;
+  EXPECT_EQ(sizes[3], 208);
+  EXPECT_FALSE(fits(sizes[2] + 16, sizes[3])) << text;
+}
+
+TEST(Residency, SaysWhenNoSizeFits) {
+  Pipeline pipeline({.model = kModel, .memory_limit = kMebibyte});
+  const Error error = error_of([&] { pipeline.generate(small(64, 64)); });
+  EXPECT_EQ(error.code(), ErrorCode::OutOfMemory);
+  EXPECT_THAT(error.what(), HasSubstr("1.00 MiB are available; no size fits"));
+}
+
+}  // namespace
+}  // namespace zimage

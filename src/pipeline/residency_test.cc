@@ -85,7 +85,7 @@ TEST(Residency, StreamsMoreForMore) {
             pipeline.plan(small(256, 1024)).stages[1].streamed);
 }
 
-// Right tiles give 45 dB; without the ramps 37, one tile misplaced by a latent pixel 24.
+// Right tiles give 45 dB or more: norms see a part of the picture each.
 TEST(Residency, DecodesInTilesThatDifferLittle) {
   const Image whole = Pipeline({.model = kModel}).generate(small(384, 320)).image;
   const Plan unlimited = Pipeline({.model = kModel, .keep = Keep::None}).plan(small(384, 320));

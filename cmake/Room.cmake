@@ -1,13 +1,17 @@
-# zimage_room(NAME [DEPENDS rooms...] [LIBRARIES libs...] [TEST_DEPENDS rooms...])
+# zimage_room(NAME [DEPENDS rooms...] [LIBRARIES libs...] [TEST_DEPENDS rooms...]
+#             [WITHOUT regex...])
 #
 # One folder of src/ as one static library zimage_<name>, from every .cc file in it but main.cc. The
 # name is the folder's path below src/ with "/" as "_" (backend/cpu is backend_cpu). DEPENDS are the
 # rooms it includes; tools/check_layers.py holds them against the dependency rule. Files named
 # x_test.cc become the test program <name>_test, which runs under the ctest label "unit" and may use
-# the rooms of TEST_DEPENDS too.
+# the rooms of TEST_DEPENDS too. Files whose path matches one of WITHOUT are left out.
 function(zimage_room name)
-  cmake_parse_arguments(ROOM "" "" "DEPENDS;LIBRARIES;TEST_DEPENDS" ${ARGN})
+  cmake_parse_arguments(ROOM "" "" "DEPENDS;LIBRARIES;TEST_DEPENDS;WITHOUT" ${ARGN})
   file(GLOB sources CONFIGURE_DEPENDS *.cc)
+  foreach(regex ${ROOM_WITHOUT})
+    list(FILTER sources EXCLUDE REGEX ${regex})
+  endforeach()
   set(tests ${sources})
   list(FILTER sources EXCLUDE REGEX "(_test|/main)\\.cc$")
   list(FILTER tests INCLUDE REGEX "_test\\.cc$")

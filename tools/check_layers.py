@@ -20,6 +20,7 @@ RULE = {
     "hub": BASE,
     "quant": BASE,
     "checkpoint": BASE | {"quant"},
+    "download": BASE | {"hub"},
     "tokenizer": BASE,
     "scheduler": BASE,
     "image": BASE,
@@ -36,7 +37,7 @@ RULE = {
     "pipeline": MODEL
     | {"hub", "tokenizer", "scheduler", "image", "text_encoder", "transformer", "vae"}
     | {"backend/plan", "backend/profile"},
-    "cli": BASE | {"image", "pipeline"},
+    "cli": BASE | {"hub", "download", "image", "pipeline"},
     "server": BASE | {"image", "pipeline"},
 }
 
@@ -58,6 +59,7 @@ LIBRARY_RULE = {
     "utf8proc": {"tokenizer"},
     "simdjson": {"tokenizer"},
     "png": {"image"},
+    "curl": {"download"},
     "openssl": {"hub"},
 }
 
@@ -65,7 +67,7 @@ INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
 ROOM_CALL = re.compile(r"zimage_room\s*\(([^)]*)\)", re.S)
 # set(name words...) and list(APPEND name words...), the latter under whatever condition.
 CMAKE_LIST = re.compile(r"(?:\bset|\blist)\s*\(\s*(?:APPEND\s+)?(\w+)\s+([^)]*)\)")
-KEYWORDS = {"DEPENDS", "LIBRARIES", "TEST_DEPENDS"}
+KEYWORDS = {"DEPENDS", "LIBRARIES", "TEST_DEPENDS", "WITHOUT"}
 
 
 def room_of(path):

@@ -19,6 +19,7 @@
 #include "cli/output_file.h"
 #include "cli/plan.h"
 #include "cli/process.h"
+#include "cli/pull.h"
 #include "cli/verify.h"
 
 namespace {
@@ -57,6 +58,10 @@ struct Runner {
   int operator()(const zimage::cli::VerifyOptions& options) const {
     return zimage::cli::verify(options, interrupt) ? 0 : kDamaged;
   }
+  int operator()(const zimage::cli::PullOptions& options) const {
+    zimage::cli::pull(options, interrupt);
+    return 0;
+  }
   int operator()(const zimage::cli::PlanOptions& options) const {
     zimage::cli::plan(options);
     return 0;
@@ -74,15 +79,19 @@ int main(int argc, char** argv) {
   // A file-size limit then shows as an error of write(), like a full disk.
   signal(SIGXFSZ, SIG_IGN);
   zimage::cli::Interrupt interrupt;
-  bool draws = false;
+  const char* interrupted = "interrupted";
   try {
     const std::vector<std::string> arguments(argv + (argc > 0 ? 1 : 0), argv + argc);
     const zimage::cli::Command command = zimage::cli::parse_arguments(arguments);
-    draws = std::holds_alternative<zimage::cli::GenerateOptions>(command);
+    if (std::holds_alternative<zimage::cli::GenerateOptions>(command)) {
+      interrupted = "interrupted; no picture was written";
+    } else if (std::holds_alternative<zimage::cli::PullOptions>(command)) {
+      interrupted = "interrupted; what came is kept, and the same command goes on from there";
+    }
     return std::visit(Runner{interrupt}, command);
   } catch (const zimage::Error& error) {
     if (error.code() == ErrorCode::Cancelled && interrupt.signal() != 0) {
-      complain(draws ? "interrupted; no picture was written" : "interrupted");
+      complain(interrupted);
       return kSignalled + interrupt.signal();
     }
     complain(error.what());

@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/quote.h"
 #include "cli/model_options.h"
+#include "cli/pull_options.h"
 #include "cli/values.h"
 
 namespace zimage::cli {
@@ -288,38 +289,8 @@ void check_exclusions(const CLI::App& command) {
   }
 }
 
-}  // namespace
-
-Command parse_arguments(const std::vector<std::string>& arguments) {
-  CLI::App app("Draws pictures from text with Z-Image-Turbo.", "zimage");
-  app.get_formatter()->column_width(26);
-  app.set_help_flag("-h,--help", "Print this help");
-  app.set_version_flag("--version", fmt::format("zimage {}", version()), "Print the version");
-  app.footer(std::string(kMainFooter) + "\n" + kExitCodes);
-
-  GenerateOptions generate;
-  InfoOptions info;
-  BenchOptions bench;
-  PlanOptions plan;
-  ModelsOptions models;
-  VerifyOptions verify;
-  CLI::App* generate_app = app.add_subcommand("generate", "Draw a picture from a prompt");
-  CLI::App* info_app =
-      app.add_subcommand("info", "Print a model's parts, sizes, dtypes and parameter counts");
-  CLI::App* bench_app =
-      app.add_subcommand("bench", "Measure each stage against this machine's peak");
-  CLI::App* models_app = app.add_subcommand("models", "List the models in the hubs' caches");
-  CLI::App* verify_app =
-      app.add_subcommand("verify", "Check a model's files for damage and for what is missing");
-  add_generate(*generate_app, generate);
-  add_info(*info_app, info);
-  CLI::App* plan_app =
-      app.add_subcommand("plan", "Print the memory that a picture would need, loading nothing");
-  add_bench(*bench_app, bench);
-  add_plan(*plan_app, plan);
-  add_models(*models_app, models);
-  add_verify(*verify_app, verify);
-
+// Hands the arguments to the options. Help or the version when one of them was asked for.
+std::optional<ShowText> parse(CLI::App& app, const std::vector<std::string>& arguments) {
   try {
     std::vector<std::string> reversed = with_empty_values(arguments);
     std::reverse(reversed.begin(), reversed.end());
@@ -337,10 +308,50 @@ Command parse_arguments(const std::vector<std::string>& arguments) {
   } catch (const CLI::ParseError& error) {
     throw Error(ErrorCode::InvalidArgument, error.what());
   }
+  return std::nullopt;
+}
+
+}  // namespace
+
+Command parse_arguments(const std::vector<std::string>& arguments) {
+  CLI::App app("Draws pictures from text with Z-Image-Turbo.", "zimage");
+  app.get_formatter()->column_width(26);
+  app.set_help_flag("-h,--help", "Print this help");
+  app.set_version_flag("--version", fmt::format("zimage {}", version()), "Print the version");
+  app.footer(std::string(kMainFooter) + "\n" + kExitCodes);
+
+  GenerateOptions generate;
+  InfoOptions info;
+  BenchOptions bench;
+  PlanOptions plan;
+  ModelsOptions models;
+  VerifyOptions verify;
+  PullOptions pull;
+  PullText pull_text;
+  CLI::App* generate_app = app.add_subcommand("generate", "Draw a picture from a prompt");
+  CLI::App* info_app =
+      app.add_subcommand("info", "Print a model's parts, sizes, dtypes and parameter counts");
+  CLI::App* bench_app =
+      app.add_subcommand("bench", "Measure each stage against this machine's peak");
+  CLI::App* models_app = app.add_subcommand("models", "List the models in the hubs' caches");
+  CLI::App* verify_app =
+      app.add_subcommand("verify", "Check a model's files for damage and for what is missing");
+  CLI::App* pull_app = app.add_subcommand("pull", "Fetch a model from Hugging Face or ModelScope");
+  add_generate(*generate_app, generate);
+  add_info(*info_app, info);
+  CLI::App* plan_app =
+      app.add_subcommand("plan", "Print the memory that a picture would need, loading nothing");
+  add_bench(*bench_app, bench);
+  add_plan(*plan_app, plan);
+  add_models(*models_app, models);
+  add_verify(*verify_app, verify);
+  add_pull(*pull_app, pull, pull_text);
+
+  if (const auto show = parse(app, arguments)) return *show;
   if (&chosen(app) == &app) {
     throw Error(ErrorCode::InvalidArgument,
-                "a command is needed: generate, info, plan, models, verify or bench (see zimage "
-                "--help)");
+                "a command is needed: generate, info, plan, models, verify, pull or bench (see "
+                "zimage --help)");
   }
   check_exclusions(chosen(app));
   if (*info_app) return info;
@@ -348,6 +359,7 @@ Command parse_arguments(const std::vector<std::string>& arguments) {
   if (*plan_app) return plan;
   if (*models_app) return models;
   if (*verify_app) return verify;
+  if (*pull_app) return pull_options(pull, pull_text);
   return generate;
 }
 

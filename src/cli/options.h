@@ -8,6 +8,8 @@
 #include <vector>
 
 #include "cli/values.h"
+#include "hub/cache_places.h"
+#include "hub/model_name.h"
 #include "pipeline/pipeline.h"
 
 namespace zimage::cli {
@@ -80,13 +82,24 @@ struct PlanOptions {
   bool random_weights = false;  // only the model's configuration is read
 };
 
+struct PullOptions {
+  hub::ModelName name;
+  hub::HubKind hub = hub::HubKind::HuggingFace;
+  std::vector<std::string> include;
+  std::optional<std::string> to;
+  std::optional<std::string> cache_dir;
+  int retries = 7;
+  Verbosity verbosity = Verbosity::Normal;
+  bool json = false;
+};
+
 // Help or version: to be printed to standard output.
 struct ShowText {
   std::string text;
 };
 
 using Command = std::variant<ShowText, GenerateOptions, InfoOptions, BenchOptions, PlanOptions,
-                             ModelsOptions, VerifyOptions>;
+                             ModelsOptions, VerifyOptions, PullOptions>;
 
 // `arguments` are those after the program's name. Throws InvalidArgument: an unknown command or
 // option (with the one that was probably meant), a value that has no meaning, options that exclude

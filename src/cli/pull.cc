@@ -1,0 +1,87 @@
+// Shows what a download does.
+#include "cli/pull.h"
+
+#include <fmt/format.h>
+
+#include <chrono>
+
+#include "cli/console.h"
+#include "cli/json_line.h"
+#include "cli/output_file.h"
+#include "cli/progress.h"
+#include "cli/units.h"
+
+namespace zimage::cli {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr double kRedrawSeconds = 0.1;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+std::string report(const PullOptions& options, const download::PullResult& result, double seconds) {
+  OrderedJson json = {{"model", options.name.id()},
+                      {"hub", options.hub == hub::HubKind::ModelScope ? "modelscope" : "hf"},
+                      {"revision", result.revision}};
+  if (!result.commit.empty()) json["commit"] = result.commit;
+  json["folder"] = result.folder.string();
+  json["files"] = result.totals.files;
+  json["bytes"] = result.totals.bytes;
+  json["fetched_bytes"] = result.totals.bytes_fetched;
+  json["seconds"] = seconds;
+  return json_line(json);
+}
+
+}  // namespace
+
+std::string pull_line(const download::PullProgress& progress, double seconds, std::size_t columns) {
+  std::string line = fmt::format("fetch {}/{} files, {} of {}", progress.files_done, progress.files,
+                                 bytes_text(progress.bytes_done), bytes_text(progress.bytes));
+  if (progress.bytes_fetched > 0 && seconds > 0) {
+    const double rate = static_cast<double>(progress.bytes_fetched) / seconds;
+    const double left = static_cast<double>(progress.bytes - progress.bytes_done) / rate;
+    const std::string tail = fmt::format(
+        ", {}/s, {} left", bytes_text(static_cast<std::uint64_t>(rate)), format_seconds(left));
+    if (line.size() + tail.size() <= columns) line += tail;
+  }
+  return line.substr(0, columns);
+}
+
+void pull(const PullOptions& options, Interrupt& interrupt) {
+  interrupt.watch([] {});
+  Console console(options.verbosity);
+  const LogToConsole log(console);
+  const Clock::time_point start = Clock::now();
+  const std::size_t columns = stderr_style().columns - 1;
+  double drawn = -kRedrawSeconds;
+  const download::PullListener listener{
+      .progress =
+          [&](const download::PullProgress& progress) {
+            const double now = seconds_since(start);
+            if (now - drawn < kRedrawSeconds) return;
+            drawn = now;
+            console.live(pull_line(progress, now, columns));
+          },
+      .note = [&console](const std::string& line) { console.note(line); }};
+  console.live(fmt::format("asking {} for {}", hub::name_of(options.hub), options.name.id()));
+  const download::PullResult result =
+      download::pull({.name = options.name,
+                      .hub = options.hub,
+                      .include = options.include,
+                      .to = options.to,
+                      .cache_dir = options.cache_dir,
+                      .retries = options.retries},
+                     hub::process_variables(), listener, interrupt.token());
+  console.clear();
+  const double seconds = seconds_since(start);
+  console.note(fmt::format("{} files, {}, of which {} fetched, in {}", result.totals.files,
+                           bytes_text(result.totals.bytes), bytes_text(result.totals.bytes_fetched),
+                           format_seconds(seconds)));
+  print_to_stdout((options.json ? report(options, result, seconds) : result.folder.string()) +
+                  "\n");
+}
+
+}  // namespace zimage::cli

@@ -10,6 +10,9 @@ rotated int8. Sums and products of scales are taken in float64 where the library
 layers.safetensors, scaled_fp8.safetensors: layers as ComfyUI's files have them, with marks, with a
 list in the metadata, and in the older spelling; beside each LAYER.weight the numbers that it stands
 for as LAYER.expected.
+
+types.gguf: a tensor of every type, TYPE.weight, and the numbers it stands for, TYPE.expected; facts of
+every kind.
 """
 
 import json
@@ -152,6 +155,37 @@ def save_layers(generator):
     save_torch(older, HERE / "scaled_fp8.safetensors")
 
 
+def save_gguf(tensors, random):
+    """`tensors` as ggml_rows() gives them; one block of 256 or eight of 32 numbers of each type."""
+    writer = gguf.GGUFWriter(HERE / "types.gguf", "lumina2")
+    writer.add_uint32("fact.u32", 7)
+    writer.add_int32("fact.i32", -7)
+    writer.add_uint64("fact.u64", 1 << 40)
+    writer.add_float32("fact.f32", 0.5)
+    writer.add_bool("fact.bool", True)
+    writer.add_array("fact.texts", ["a", "\u82f9\u679c"])
+    writer.add_array("fact.numbers", [1, 2, 3])
+    writer.add_array("comfy.gguf.orig_shape.f16.weight", [2, 1, 3])
+    plain = random.standard_normal((2, 3), dtype=np.float32)
+    half = plain.astype(np.float16)
+    brain = gguf.quants.quantize(plain, GgmlType.BF16)
+    writer.add_tensor("f32.weight", plain)
+    writer.add_tensor("f32.expected", plain)
+    writer.add_tensor("f16.weight", half)
+    writer.add_tensor("f16.expected", half.astype(np.float32))
+    writer.add_tensor("bf16.weight", brain, raw_dtype=GgmlType.BF16)
+    writer.add_tensor("bf16.expected", gguf.quants.dequantize(brain, GgmlType.BF16))
+    for name in WRITTEN + list(READ):
+        rows = tensors[name.lower() + ".bytes"]
+        rows = np.ascontiguousarray(rows[:, : rows.shape[1] // 2])
+        writer.add_tensor(name.lower() + ".weight", rows, raw_dtype=GgmlType[name])
+        writer.add_tensor(name.lower() + ".expected", gguf.quants.dequantize(rows, GgmlType[name]).astype(np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
 def main():
     random = np.random.default_rng(20260101)
     generator = torch.Generator().manual_seed(20260101)
@@ -159,6 +193,7 @@ def main():
     tensors = {name: np.ascontiguousarray(value) for name, value in tensors.items()}
     save_file(tensors, HERE / "quant_types.safetensors")
     save_layers(generator)
+    save_gguf(tensors, random)
 
 
 if __name__ == "__main__":

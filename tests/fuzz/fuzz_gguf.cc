@@ -1,0 +1,64 @@
+// Any bytes as a GGUF file: either one Error, or tensors that can be read in place and, where their
+// rows are whole blocks, widened.
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "base/error.h"
+#include "base/host_tensor.h"
+#include "checkpoint/gguf.h"
+#include "quant/dequantize.h"
+
+namespace {
+
+void require(bool condition) {
+  if (!condition) std::abort();
+}
+
+void widen_first_row(const zimage::StoredTensor& stored, std::span<const std::byte> file) {
+  const auto size = static_cast<std::int64_t>(stored.end - stored.begin);
+  auto* data = const_cast<std::byte*>(file.data() + stored.begin);
+  zimage::HostTensor tensor{
+      .stored = {data, zimage::DType::U8, {size}}, .shape = stored.shape, .type = stored.type};
+  try {
+    zimage::check_quantized(tensor, "tensor");
+  } catch (const zimage::Error&) {
+    return;  // comfy.gguf.orig_shape may ask for rows that are no whole blocks
+  }
+  if (tensor.row_count() == 0) return;
+  std::vector<float> row(static_cast<std::size_t>(tensor.row_elements()));
+  zimage::dequantize_rows(row.data(), tensor, 0, 1);
+}
+
+// What parse_gguf promises.
+void check(const zimage::StoredFile& found, std::span<const std::byte> file) {
+  std::uint64_t covered = 0;
+  for (const zimage::StoredTensor& tensor : found.tensors) {
+    require(covered <= tensor.begin && tensor.begin <= tensor.end && tensor.end <= file.size());
+    const auto elements = static_cast<std::uint64_t>(tensor.shape.elements());
+    const zimage::QuantBlock block = tensor.type == zimage::QuantType::None
+                                         ? zimage::QuantBlock{1, zimage::size_of(tensor.dtype)}
+                                         : zimage::block_of(tensor.type);
+    require(tensor.end - tensor.begin ==
+            elements / static_cast<std::uint64_t>(block.elements) * block.bytes);
+    if (tensor.type != zimage::QuantType::None) widen_first_row(tensor, file);
+    covered = tensor.end;
+  }
+}
+
+}  // namespace
+
+// NOLINTNEXTLINE(readability-identifier-naming): the name that libFuzzer calls
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  const std::span file(reinterpret_cast<const std::byte*>(data), size);
+  try {
+    check(zimage::parse_gguf(file, "input"), file);
+  } catch (const zimage::Error& error) {
+    require(std::string_view(error.what()).size() < 2000);
+  }
+  return 0;
+}

@@ -10,6 +10,8 @@
 #include "base/quote.h"
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/config_file.h"
+#include "checkpoint/gguf.h"
+#include "checkpoint/infer_config.h"
 #include "checkpoint/names.h"
 #include "checkpoint/safetensors.h"
 #include "checkpoint/scales.h"
@@ -44,19 +46,47 @@ void check_index(const CheckpointPart& part, const WeightFiles& files) {
 }  // namespace
 
 CheckpointPart CheckpointPart::open(const fs::path& folder) {
-  return CheckpointPart(folder);
+  CheckpointPart part(folder, "");
+  part.config_name_ = (folder / "config.json").string();
+  part.config_ = std::make_unique<Json>(read_config(folder / "config.json"));
+  const WeightFiles files = find_weight_files(folder);
+  for (const std::string& name : files.names) part.add_file(name);
+  if (!files.index.empty()) check_index(part, files);
+  part.finish_tensors();
+  return part;
+}
+
+CheckpointPart CheckpointPart::open_file(const fs::path& file, std::string_view name,
+                                         const fs::path& fallback) {
+  CheckpointPart part(file.parent_path(), name);
+  const std::unique_ptr<Json> metadata = part.add_file(file.filename().string());
+  part.finish_tensors();
+  if (part.tensors_.empty()) {
+    throw Error(ErrorCode::NotFound,
+                file.string() + ": holds no tensor of the " + std::string(name));
+  }
+  part.config_name_ = file.string();
+  if (auto config = config_of_metadata(*metadata, part.tensors_, file.string())) {
+    part.config_ = std::make_unique<Json>(std::move(*config));
+  } else if (!fallback.empty()) {
+    part.config_name_ = (fallback / "config.json").string();
+    part.config_ = std::make_unique<Json>(read_config(fallback / "config.json"));
+  } else {
+    part.config_ = std::make_unique<Json>(config_of_shapes(name, part.tensors_, file.string()));
+  }
+  return part;
 }
 
 CheckpointPart::CheckpointPart(CheckpointPart&&) noexcept = default;
 CheckpointPart& CheckpointPart::operator=(CheckpointPart&&) noexcept = default;
 CheckpointPart::~CheckpointPart() = default;
 
-CheckpointPart::CheckpointPart(const fs::path& folder) : folder_(folder) {
-  config_ = std::make_unique<Json>(read_config(folder_ / "config.json"));
-  quantized_layers_ = std::make_unique<Json>(Json::object());
-  const WeightFiles files = find_weight_files(folder_);
-  for (const std::string& name : files.names) add_file(name);
-  if (!files.index.empty()) check_index(*this, files);
+CheckpointPart::CheckpointPart(fs::path folder, std::string_view part)
+    : folder_(std::move(folder)),
+      part_(part),
+      quantized_layers_(std::make_unique<Json>(Json::object())) {}
+
+void CheckpointPart::finish_tensors() {
   attach_scales(tensors_, copies_, *quantized_layers_, [this](const std::string& tensor) {
     return file_of(tensor) + ": tensor " + quote(tensor);
   });
@@ -66,26 +96,31 @@ CheckpointPart::CheckpointPart(const fs::path& folder) : folder_(folder) {
 void CheckpointPart::use_canonical_names() {
   std::map<std::string, HostTensor, std::less<>> tensors;
   std::map<std::string, std::size_t, std::less<>> file_indices;
-  for (const auto& [stored, tensor] : tensors_) {
-    const std::string name = canonical_name(stored);
-    if (!tensors.emplace(name, tensor).second) {
-      throw Error(ErrorCode::InvalidFile, file_of(stored) + ": holds tensor " + quote(name) +
-                                              " twice, with and without a prefix");
+  const NameTranslation translate(tensors_);
+  for (const auto& [stored, as_stored] : tensors_) {
+    for (const auto& [name, tensor] : translate(stored, as_stored)) {
+      if (!tensors.emplace(name, tensor).second) {
+        throw Error(ErrorCode::InvalidFile,
+                    file_of(stored) + ": holds tensor " + quote(name) + " twice, in two spellings");
+      }
+      file_indices.emplace(name, file_indices_.find(stored)->second);
     }
-    file_indices.emplace(name, file_indices_.find(stored)->second);
   }
   tensors_ = std::move(tensors);
   file_indices_ = std::move(file_indices);
 }
 
-void CheckpointPart::add_file(const std::string& file_name) {
+std::unique_ptr<Json> CheckpointPart::add_file(const std::string& file_name) {
   const fs::path path = folder_ / file_name;
   files_.emplace_back(path);
   file_names_.push_back(file_name);
   const std::span<const std::byte> bytes = files_.back().bytes();
-  const StoredFile file = parse_safetensors(bytes, path.string());
+  StoredFile file =
+      is_gguf(bytes) ? parse_gguf(bytes, path.string()) : parse_safetensors(bytes, path.string());
   quantized_layers_->update(quantized_layers(file.metadata, path.string()));
   for (const StoredTensor& stored : file.tensors) {
+    const std::string_view part = part_of_prefix(stored.name);
+    if (!part_.empty() && !part.empty() && part != part_) continue;
     const auto [entry, is_new] = file_indices_.emplace(stored.name, files_.size() - 1);
     if (!is_new) {
       throw Error(ErrorCode::InvalidFile, path.string() + ": holds tensor " + quote(stored.name) +
@@ -110,10 +145,11 @@ void CheckpointPart::add_file(const std::string& file_name) {
                        HostTensor{.stored = all, .shape = stored.shape, .type = stored.type});
     }
   }
+  return std::make_unique<Json>(std::move(file.metadata));
 }
 
 JsonObject CheckpointPart::config() const {
-  return {*config_, (folder_ / "config.json").string()};
+  return {*config_, config_name_};
 }
 
 const HostTensor& CheckpointPart::tensor(std::string_view name) const {

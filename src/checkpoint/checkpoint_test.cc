@@ -88,7 +88,7 @@ TEST_F(ModelFolder, GivesNamesWithoutTheWrappersPrefix) {
   folder_.write("text_encoder/model.safetensors",
                 safetensors_text(
                     {{"model.norm.weight", "U8", "[2]", "12"}, {"norm.weight", "U8", "[1]", "3"}}));
-  expect_error(ErrorCode::InvalidFile, "twice, with and without a prefix",
+  expect_error(ErrorCode::InvalidFile, "twice, in two spellings",
                [&] { Checkpoint::open(folder_.path()).part("text_encoder"); });
 }
 

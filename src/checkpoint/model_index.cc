@@ -77,4 +77,11 @@ ModelIndex read_model_index(const fs::path& folder) {
   return parse_model_index(read_config(folder / kFile), (folder / kFile).string());
 }
 
+ModelIndex published_model_index() {
+  ModelIndex index{.class_name = "ZImagePipeline", .parts = {{"tokenizer", "Qwen2Tokenizer"}}};
+  // Of two classes of a part the first was placed.
+  for (const PartClass& known : kKnownClasses) index.parts.emplace(known.part, known.name);
+  return index;
+}
+
 }  // namespace zimage

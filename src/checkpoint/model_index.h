@@ -29,4 +29,7 @@ ModelIndex read_model_index(const std::filesystem::path& folder);
 // The same from the file's JSON; `name` stands for the file in messages.
 ModelIndex parse_model_index(const Json& document, const std::string& name);
 
+// What the published model's says: for models that have no folder.
+ModelIndex published_model_index();
+
 }  // namespace zimage

@@ -2,13 +2,44 @@
 // the bare networks. Nothing above this room sees another spelling.
 #pragma once
 
+#include <map>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/host_tensor.h"
 
 namespace zimage {
 
-// The engine's name of a stored tensor. Removes the prefix that a wrapper puts before the network's
-// own names: "model.", of transformers' Qwen3ForCausalLM.
-std::string canonical_name(std::string_view stored);
+// The engine's name of a stored tensor without the prefixes that wrappers put before a network's
+// own names: "model." of transformers' Qwen3ForCausalLM, "model.diffusion_model." and others of
+// ComfyUI and stable-diffusion.cpp.
+std::string without_prefix(std::string_view stored);
+
+// The part that a stored tensor's prefix names, in a file that holds several: "transformer",
+// "text_encoder" or "vae"; empty without such a prefix.
+std::string_view part_of_prefix(std::string_view stored);
+
+// Translates the names of one part's files.
+class NameTranslation {
+ public:
+  // Looks at all names of the part: the autoencoder's levels are counted from the other end in
+  // Black Forest Labs' spelling.
+  explicit NameTranslation(const std::map<std::string, HostTensor, std::less<>>& stored);
+
+  // What a stored tensor is to the engine: itself, in most cases; of native fused projections
+  // three tensors that share its rows; nothing for one that no network has use for. Spellings:
+  // diffusers and transformers; native (Lumina 2's: x_embedder, attention.qkv, attention.out);
+  // llama.cpp's of Qwen3 (blk.0.attn_q); Black Forest Labs' of the autoencoder
+  // (decoder.up.3.block.0, mid.attn_1.q). Unknown names stay.
+  std::vector<std::pair<std::string, HostTensor>> operator()(std::string_view stored,
+                                                             const HostTensor& tensor) const;
+
+ private:
+  std::string translated(std::string_view name) const;
+
+  int levels_ = 0;  // of the autoencoder
+};
 
 }  // namespace zimage

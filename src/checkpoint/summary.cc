@@ -45,7 +45,8 @@ void add(PartSummary& total, const PartSummary& part) {
 }  // namespace
 
 CheckpointSummary summarize(const Checkpoint& checkpoint) {
-  const ModelIndex index = read_model_index(checkpoint.folder());
+  const ModelIndex index =
+      checkpoint.folder().empty() ? published_model_index() : read_model_index(checkpoint.folder());
   CheckpointSummary summary;
   summary.folder = checkpoint.folder();
   summary.class_name = index.class_name;
@@ -56,7 +57,8 @@ CheckpointSummary summarize(const Checkpoint& checkpoint) {
     if (name == "tokenizer") {
       part.files.push_back(summarize_file(checkpoint.tokenizer_file()));
     } else if (name == "scheduler") {
-      part.files.push_back(summarize_file(checkpoint.scheduler_file()));
+      if (!checkpoint.scheduler_file().empty())
+        part.files.push_back(summarize_file(checkpoint.scheduler_file()));
     } else {
       count_tensors(part, checkpoint.part(name));
     }

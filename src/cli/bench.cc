@@ -179,6 +179,9 @@ void bench(const BenchOptions& options) {
   const LogToConsole log(console);
   const ModelLocation place = find_model(options.draw.model, ModelPlaces::of_this_process());
   Pipeline pipeline({.model = place.folder,
+                     .transformer = place.transformer,
+                     .text_encoder = place.text_encoder,
+                     .vae = place.vae,
                      .tokenizer = place.tokenizer,
                      .device = options.draw.device,
                      .threads = options.draw.threads,
@@ -191,7 +194,7 @@ void bench(const BenchOptions& options) {
                         .height = options.draw.height,
                         .steps = options.draw.steps};
   BenchReport report = run_bench(pipeline, request, options.repeat);
-  report.model = model_name(place.folder);
+  report.model = model_name(place.origin());
   print_to_stdout(options.draw.json ? bench_json(report) + "\n" : bench_table(report));
 }
 

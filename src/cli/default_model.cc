@@ -64,7 +64,18 @@ ModelQuery model_query(const ModelOptions& options, const ModelPlaces& places) {
 }
 
 ModelLocation find_model(const ModelOptions& options, const ModelPlaces& places) {
-  return locate_model(model_query(options, places));
+  const bool files_suffice = options.transformer && options.text_encoder && options.vae &&
+                             !options.name && !places.environment;
+  ModelLocation location =
+      files_suffice ? ModelLocation{} : locate_model(model_query(options, places));
+  if (options.transformer) location.transformer = *options.transformer;
+  if (options.text_encoder) location.text_encoder = *options.text_encoder;
+  if (options.vae) location.vae = *options.vae;
+  if (options.tokenizer) {
+    location.tokenizer = *options.tokenizer;
+    if (is_folder(location.tokenizer)) location.tokenizer /= "tokenizer.json";
+  }
+  return location;
 }
 
 std::string model_name(const std::filesystem::path& folder) {

@@ -25,7 +25,9 @@ struct ModelPlaces {
 // default model; InvalidArgument for a revision of the default model.
 ModelQuery model_query(const ModelOptions& options, const ModelPlaces& places);
 
-// Where that model lies. Throws what locate_model throws as well.
+// Where that model lies, and the files that the user names for its parts; when they are all
+// networks and no model is named, they are the model, which has no folder. Throws what locate_model
+// throws as well.
 ModelLocation find_model(const ModelOptions& options, const ModelPlaces& places);
 
 // The model's name for people, as UTF-8: the folder's last component, symbolic links resolved; of a

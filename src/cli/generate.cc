@@ -125,9 +125,12 @@ void generate(const GenerateOptions& options, Interrupt& interrupt) {
                           options.force ? Overwrite::Allowed : Overwrite::Never);
 
   if (!options.seed) console.note(fmt::format("seed {}", request.seed));
-  console.detail(fmt::format("model {}", place.folder.string()));
+  console.detail(fmt::format("model {}", place.origin().string()));
   console.status("loading the model");
   Pipeline pipeline({.model = place.folder,
+                     .transformer = place.transformer,
+                     .text_encoder = place.text_encoder,
+                     .vae = place.vae,
                      .tokenizer = place.tokenizer,
                      .device = options.draw.device,
                      .threads = options.draw.threads,
@@ -146,7 +149,7 @@ void generate(const GenerateOptions& options, Interrupt& interrupt) {
 
   const Clock::time_point save_start = Clock::now();
   const Provenance provenance{.request = result.request,
-                              .model = model_name(place.folder),
+                              .model = model_name(place.origin()),
                               .device = device,
                               .encoding = options.draw.encoding};
   const std::filesystem::path file =

@@ -90,7 +90,7 @@ void info(const InfoOptions& options) {
   Console console(Verbosity::Normal);
   const LogToConsole log(console);
   const ModelLocation place = find_model(options.model, ModelPlaces::of_this_process());
-  const ModelInfo model = read_model_info(place.folder, place.tokenizer);
+  const ModelInfo model = read_model_info(place);
   print_to_stdout(options.json ? info_json(model) + "\n" : info_table(model));
 }
 

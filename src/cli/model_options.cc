@@ -57,6 +57,19 @@ void add_model(CLI::App& app, const std::string& names, ModelOptions& options) {
   add_cache_dir(app, options.cache_dir);
 }
 
+void add_parts(CLI::App& app, ModelOptions& options) {
+  add_text(app, "--transformer", "FILE", options.transformer,
+           "A safetensors or GGUF file in place of the model's transformer")
+      ->group("Parts");
+  add_text(app, "--text-encoder", "FILE", options.text_encoder,
+           "The same for the text encoder; of GGUF also its tokenizer")
+      ->group("Parts");
+  add_text(app, "--vae", "FILE", options.vae, "The same for the autoencoder")->group("Parts");
+  add_text(app, "--tokenizer", "FILE", options.tokenizer,
+           "A tokenizer.json, its folder, or a GGUF file that holds a tokenizer")
+      ->group("Parts");
+}
+
 void add_models(CLI::App& app, ModelsOptions& options) {
   add_cache_dir(app, options.cache_dir);
   app.add_flag("--json", options.json, "Print one line of JSON");

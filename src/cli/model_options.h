@@ -22,6 +22,8 @@ CLI::Option* add_text(CLI::App& app, const std::string& names, const std::string
 
 // --revision, --cache-dir, and the model by the option or argument `names`.
 void add_model(CLI::App& app, const std::string& names, ModelOptions& options);
+// Those that name files in place of its parts.
+void add_parts(CLI::App& app, ModelOptions& options);
 
 void add_models(CLI::App& app, ModelsOptions& options);
 void add_verify(CLI::App& app, VerifyOptions& options);

@@ -85,6 +85,7 @@ void add_size(CLI::App& app, DrawOptions& options) {
 
 void add_draw_options(CLI::App& app, DrawOptions& options) {
   add_model(app, "-m,--model", options.model);
+  add_parts(app, options.model);
   add_value(
       app, "-W,--width", "N",
       [&options](const std::string& text) { options.width = parse_count("--width", text); },
@@ -177,6 +178,7 @@ void add_generate(CLI::App& app, GenerateOptions& options) {
 
 void add_info(CLI::App& app, InfoOptions& options) {
   add_model(app, "-m,--model,MODEL", options.model);
+  add_parts(app, options.model);
   app.add_flag("--json", options.json, "Print one line of JSON");
   app.footer(kInfoFooter);
 }

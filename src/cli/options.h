@@ -22,6 +22,11 @@ struct ModelOptions {
   std::optional<std::string> name = {};
   std::optional<std::string> revision = {};  // of a hub
   std::optional<std::string> cache_dir = {};
+  // Files in place of the model's parts.
+  std::optional<std::string> transformer = {};
+  std::optional<std::string> text_encoder = {};
+  std::optional<std::string> vae = {};
+  std::optional<std::string> tokenizer = {};  // or a folder that holds tokenizer.json
 };
 
 // What `generate` and `bench` share: which picture, and where it is computed.

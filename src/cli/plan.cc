@@ -68,6 +68,9 @@ OrderedJson picture_json(const PlannedPicture& picture) {
 DevicePlans plan_on(const std::string& device, const ModelLocation& place,
                     const PlanOptions& options) {
   Pipeline pipeline({.model = place.folder,
+                     .transformer = place.transformer,
+                     .text_encoder = place.text_encoder,
+                     .vae = place.vae,
                      .tokenizer = place.tokenizer,
                      .device = device,
                      .threads = options.draw.threads,
@@ -131,7 +134,7 @@ void plan(const PlanOptions& options) {
   for (const std::string& device : devices) plans.push_back(plan_on(device, place, options));
   std::string text;
   if (options.draw.json) {
-    text = plans_json(model_name(place.folder), plans) + "\n";
+    text = plans_json(model_name(place.origin()), plans) + "\n";
   } else {
     for (const DevicePlans& one : plans) {
       if (!text.empty()) text += "\n";

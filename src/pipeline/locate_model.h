@@ -17,7 +17,15 @@ struct ModelQuery {
 
 struct ModelLocation {
   std::filesystem::path folder;
-  std::filesystem::path tokenizer = {};  // its file, when it lies outside of `folder`; else empty
+  // Files of parts, when they lie outside of `folder`; else empty. With all networks', `folder` may
+  // be empty.
+  std::filesystem::path tokenizer = {};
+  std::filesystem::path transformer = {};
+  std::filesystem::path text_encoder = {};
+  std::filesystem::path vae = {};
+
+  // What names the model: its folder, or its transformer's file.
+  const std::filesystem::path& origin() const { return folder.empty() ? transformer : folder; }
 };
 
 // A folder is taken as it is; the folder of one model in Hugging Face's cache gives its snapshot; a

@@ -35,14 +35,19 @@ Model::Model(const PipelineOptions& options)
     scheduler_ =
         read_config(folder_ / "scheduler" / "scheduler_config.json", read_scheduler_config);
   } else {
-    checkpoint_ = Checkpoint::open(folder_, options.tokenizer);
+    checkpoint_ = Checkpoint::open(folder_, {.transformer = options.transformer,
+                                             .text_encoder = options.text_encoder,
+                                             .vae = options.vae,
+                                             .tokenizer = options.tokenizer});
     text_encoder_ = Qwen3Config::from_json(checkpoint_->part("text_encoder").config());
     transformer_ = TransformerConfig::from_json(checkpoint_->part("transformer").config());
     vae_ = VaeConfig::from_json(checkpoint_->part("vae").config());
     const Json scheduler = checkpoint_->scheduler_config();
     scheduler_ =
         read_scheduler_config(JsonObject(scheduler, checkpoint_->scheduler_file().string()));
-    tokenizer_ = Tokenizer::open(checkpoint_->tokenizer_file());
+    const std::filesystem::path tokenizer = checkpoint_->tokenizer_file();
+    const auto text = checkpoint_->tokenizer_of_gguf();
+    tokenizer_ = text ? Tokenizer::parse(*text, tokenizer.string()) : Tokenizer::open(tokenizer);
   }
   check_fit();
 }
@@ -50,9 +55,10 @@ Model::Model(const PipelineOptions& options)
 void Model::check_fit() const {
   const auto expect = [&](const char* what, std::int64_t found, std::int64_t expected) {
     if (found == expected) return;
-    throw Error(ErrorCode::InvalidFile,
-                folder_.string() + ": the parts do not belong together: " + what + " is " +
-                    std::to_string(found) + ", expected " + std::to_string(expected));
+    throw Error(ErrorCode::InvalidFile, (folder_.empty() ? "the files" : folder_.string()) +
+                                            ": the parts do not belong together: " + what + " is " +
+                                            std::to_string(found) + ", expected " +
+                                            std::to_string(expected));
   };
   expect("the transformer's cap_feat_dim", transformer_.caption_dim, text_encoder_.hidden);
   expect("the autoencoder's latent_channels", vae_.latent_channels, transformer_.latent_channels);

@@ -24,10 +24,13 @@ ModelPart to_part(const PartSummary& summary) {
 
 }  // namespace
 
-ModelInfo read_model_info(const std::filesystem::path& folder,
-                          const std::filesystem::path& tokenizer) {
-  const CheckpointSummary summary = summarize(Checkpoint::open(folder, tokenizer));
-  ModelInfo info{.folder = summary.folder,
+ModelInfo read_model_info(const ModelLocation& location) {
+  const CheckpointSummary summary =
+      summarize(Checkpoint::open(location.folder, {.transformer = location.transformer,
+                                                   .text_encoder = location.text_encoder,
+                                                   .vae = location.vae,
+                                                   .tokenizer = location.tokenizer}));
+  ModelInfo info{.folder = location.origin(),
                  .class_name = summary.class_name,
                  .parts = {},
                  .total = to_part(summary.total)};

@@ -7,6 +7,8 @@
 #include <utility>
 #include <vector>
 
+#include "pipeline/locate_model.h"
+
 namespace zimage {
 
 struct ModelPart {
@@ -23,15 +25,13 @@ struct ModelPart {
 };
 
 struct ModelInfo {
-  std::filesystem::path folder;
+  std::filesystem::path folder;  // of a model of files alone, its transformer
   std::string class_name;        // "ZImagePipeline"
   std::vector<ModelPart> parts;  // in the order of the data's path, tokenizer to vae
   ModelPart total;               // the sums; its names and files are empty
 };
 
-// Reads configurations and headers, not the weights. `tokenizer` is its file when it lies
-// elsewhere. Throws NotFound or InvalidFile.
-ModelInfo read_model_info(const std::filesystem::path& folder,
-                          const std::filesystem::path& tokenizer = {});
+// Reads configurations and headers, not the weights. Throws NotFound or InvalidFile.
+ModelInfo read_model_info(const ModelLocation& location);
 
 }  // namespace zimage

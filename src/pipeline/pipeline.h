@@ -105,8 +105,14 @@ struct Plan {
 struct PipelineOptions {
   std::filesystem::path
       model;  // a model folder; with random_weights, its configuration files suffice
-  std::filesystem::path tokenizer =
-      {};                         // tokenizer.json when it lies elsewhere; empty: the model's
+  // Files in place of the model's parts, safetensors or GGUF; one may hold several. With all three
+  // networks' `model` may be empty.
+  std::filesystem::path transformer = {};
+  std::filesystem::path text_encoder = {};
+  std::filesystem::path vae = {};
+  // tokenizer.json, or a GGUF file with a vocabulary, when it lies elsewhere; empty: the text
+  // encoder's own, else the model's.
+  std::filesystem::path tokenizer = {};
   std::string device = "auto";    // "auto", "cpu", "cuda", "cuda:1", "reference"
   int threads = 0;                // 0: one for each core this process may use
   std::string encoding = "auto";  // of the transformer's matrices: "auto" or "fp8" (on CUDA)

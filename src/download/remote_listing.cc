@@ -245,13 +245,14 @@ void check_paths(std::vector<RemoteFile>& files, const std::string& name) {
   std::ranges::sort(files, {}, path);
   for (const RemoteFile& file : files) {
     const std::string& whole = file.listed.path;
-    const auto range = std::ranges::equal_range(files, whole, {}, path);
+    const auto count = std::ranges::upper_bound(files, whole, {}, path) -
+                       std::ranges::lower_bound(files, whole, {}, path);
     bool is_folder = false;
     for (std::size_t slash = whole.find('/'); slash != std::string::npos;
          slash = whole.find('/', slash + 1)) {
       is_folder = is_folder || std::ranges::binary_search(files, whole.substr(0, slash), {}, path);
     }
-    if (range.size() != 1 || is_folder) {
+    if (count != 1 || is_folder) {
       throw Error(ErrorCode::InvalidFile, name + ": the path " + quote(whole) +
                                               " is there twice, or a part of it is a file");
     }

@@ -31,6 +31,7 @@ function(zimage_room name)
 endfunction()
 
 # zimage_test(NAME LABEL label SOURCES files... DEPENDS targets...): a GoogleTest program, run case by case.
+# The target LABEL_tests builds all of a label.
 function(zimage_test name)
   cmake_parse_arguments(TEST "" "LABEL" "SOURCES;DEPENDS" ${ARGN})
   add_executable(${name} ${TEST_SOURCES})
@@ -41,6 +42,10 @@ function(zimage_test name)
     target_compile_definitions(${name} PRIVATE ZIMAGE_QWEN3_TOKENIZER="${ZIMAGE_QWEN3_TOKENIZER}")
   endif()
   zimage_warnings(${name})
+  if(NOT TARGET ${TEST_LABEL}_tests)
+    add_custom_target(${TEST_LABEL}_tests)
+  endif()
+  add_dependencies(${TEST_LABEL}_tests ${name})
   include(GoogleTest)
   gtest_discover_tests(${name} PROPERTIES LABELS ${TEST_LABEL} DISCOVERY_MODE PRE_TEST)
 endfunction()

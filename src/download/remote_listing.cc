@@ -12,6 +12,7 @@
 #include "base/json.h"
 #include "base/quote.h"
 #include "download/attempts.h"
+#include "hub/digest.h"
 
 namespace zimage::download {
 namespace {
@@ -24,8 +25,7 @@ constexpr std::size_t kModelScopeCut = 3000;
 std::string lower_hex(std::string text, std::size_t digits, const std::string& name) {
   std::ranges::transform(text, text.begin(),
                          [](char c) { return c >= 'A' && c <= 'F' ? char(c - 'A' + 'a') : c; });
-  const auto is_digit = [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); };
-  if (text.size() != digits || !std::ranges::all_of(text, is_digit)) {
+  if (!hub::is_hex(text, digits)) {
     throw Error(ErrorCode::InvalidFile, name + ": expected a sum of " + std::to_string(digits) +
                                             " hexadecimal digits, found " + quote(text));
   }

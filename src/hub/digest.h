@@ -9,6 +9,7 @@
 #include <span>
 #include <stop_token>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace zimage::hub {
@@ -39,6 +40,9 @@ class Digest {
   struct State;
   std::unique_ptr<State> state_;
 };
+
+// True for `digits` hexadecimal digits in lower case: a sum, or a commit, as hubs write them.
+bool is_hex(std::string_view text, std::size_t digits);
 
 // The sums of a file's content, one for each of `kinds`, in one reading. `on_bytes` is told of each
 // piece that was read. Throws NotFound or Io naming the file, Cancelled when `stop` is asked for.

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/mapped_file.h"
 #include "base/quote.h"
+#include "hub/digest.h"
 
 namespace zimage::hub {
 namespace {
@@ -27,8 +28,7 @@ constexpr std::array<std::string_view, 3> kNetworks = {"text_encoder/", "transfo
 // A sum in hexadecimal digits of the right number.
 std::string hex_sum(const JsonObject& entry, const char* key, std::size_t digits) {
   const std::string text = entry.string(key, "");
-  const auto is_digit = [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); };
-  if (!text.empty() && (text.size() != digits || !std::ranges::all_of(text, is_digit))) {
+  if (!text.empty() && !is_hex(text, digits)) {
     throw Error(ErrorCode::InvalidFile, entry.name() + ": \"" + key + "\" is " + quote(text) +
                                             ", expected " + std::to_string(digits) +
                                             " hexadecimal digits");

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "hub/digest.h"
+
 namespace zimage::hub {
 namespace {
 
@@ -57,8 +59,7 @@ bool is_revision(std::string_view text) {
 }
 
 bool is_commit(std::string_view text) {
-  const auto is_digit = [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); };
-  return text.size() == 40 && std::ranges::all_of(text, is_digit);
+  return is_hex(text, 40);
 }
 
 }  // namespace zimage::hub

@@ -16,9 +16,8 @@ constexpr std::size_t kMaxMetadataBytes = 10'000;
 
 // Adds `text` when it is a sum by its form.
 void add(std::vector<SumRecord>& records, std::string_view text, const char* source) {
-  const auto is_digit = [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); };
-  const bool is_sha256 = text.size() == 64;
-  if ((!is_sha256 && text.size() != 40) || !std::ranges::all_of(text, is_digit)) return;
+  const bool is_sha256 = is_hex(text, 64);
+  if (!is_sha256 && !is_hex(text, 40)) return;
   const auto is_same = [text](const SumRecord& record) { return record.sum == text; };
   if (std::ranges::any_of(records, is_same)) return;
   records.push_back({.kind = is_sha256 ? DigestKind::Sha256 : DigestKind::GitBlob,

@@ -111,39 +111,33 @@ ScaleAndMinimum scale_of_group(const std::uint8_t* packed, int group) {
   return {static_cast<float>(scale), static_cast<float>(minimum)};
 }
 
-// d, dmin, scales[12], qs[128].
-void decode_q4_k(float* out, const std::uint8_t* block) {
+// d, dmin, scales[12], then four bits of each number at `qs` and, where there is a fifth, that at
+// `high`, or null.
+void decode_groups(float* out, const std::uint8_t* block, const std::uint8_t* qs,
+                   const std::uint8_t* high) {
   const float d = half_at(block);
   const float dmin = half_at(block + 2);
-  const std::uint8_t* qs = block + 16;
   for (int group = 0; group < 8; ++group) {
     const ScaleAndMinimum packed = scale_of_group(block + 4, group);
     const float scale = d * packed.scale;
     const float minimum = dmin * packed.minimum;
     const std::uint8_t* bytes = qs + group / 2 * 32;
     for (int i = 0; i < 32; ++i) {
-      const int q = (bytes[i] >> (group % 2 * 4)) & 0xf;
+      const int low = (bytes[i] >> (group % 2 * 4)) & 0xf;
+      const int q = high == nullptr ? low : low | (((high[i] >> group) & 1) << 4);
       out[group * 32 + i] = scale * static_cast<float>(q) - minimum;
     }
   }
 }
 
+// d, dmin, scales[12], qs[128].
+void decode_q4_k(float* out, const std::uint8_t* block) {
+  decode_groups(out, block, block + 16, nullptr);
+}
+
 // d, dmin, scales[12], qh[32], qs[128].
 void decode_q5_k(float* out, const std::uint8_t* block) {
-  const float d = half_at(block);
-  const float dmin = half_at(block + 2);
-  const std::uint8_t* high = block + 16;
-  const std::uint8_t* qs = block + 48;
-  for (int group = 0; group < 8; ++group) {
-    const ScaleAndMinimum packed = scale_of_group(block + 4, group);
-    const float scale = d * packed.scale;
-    const float minimum = dmin * packed.minimum;
-    const std::uint8_t* bytes = qs + group / 2 * 32;
-    for (int i = 0; i < 32; ++i) {
-      const int q = ((bytes[i] >> (group % 2 * 4)) & 0xf) | (((high[i] >> group) & 1) << 4);
-      out[group * 32 + i] = scale * static_cast<float>(q) - minimum;
-    }
-  }
+  decode_groups(out, block, block + 48, block + 16);
 }
 
 // ql[128], qh[64], scales[16] signed, d.

@@ -42,9 +42,7 @@ std::string pull_line(const download::PullProgress& progress, double seconds, st
                                  bytes_text(progress.bytes_done), bytes_text(progress.bytes));
   if (progress.bytes_fetched > 0 && seconds > 0) {
     const double rate = static_cast<double>(progress.bytes_fetched) / seconds;
-    const double left = static_cast<double>(progress.bytes - progress.bytes_done) / rate;
-    const std::string tail = fmt::format(
-        ", {}/s, {} left", bytes_text(static_cast<std::uint64_t>(rate)), format_seconds(left));
+    const std::string tail = ", " + rate_text(rate, progress.bytes - progress.bytes_done);
     if (line.size() + tail.size() <= columns) line += tail;
   }
   return line.substr(0, columns);

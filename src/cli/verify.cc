@@ -31,10 +31,7 @@ class ReadingProgress {
     const double seconds = std::chrono::duration<double>(now - start_).count();
     const double rate = seconds > 0 ? static_cast<double>(done) / seconds : 0;
     std::string line = fmt::format("reading {} of {}", bytes_text(done), bytes_text(total));
-    if (rate > 0) {
-      line += fmt::format(", {}/s, {} left", bytes_text(static_cast<std::uint64_t>(rate)),
-                          format_seconds(static_cast<double>(total - done) / rate));
-    }
+    if (rate > 0) line += ", " + rate_text(rate, total - done);
     console_.live(line);
   }
 

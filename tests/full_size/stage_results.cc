@@ -11,7 +11,6 @@
 #include <exception>
 #include <fstream>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
@@ -19,6 +18,7 @@
 #include "golden_file.h"
 #include "pipeline/make_backend.h"
 #include "pipeline/model.h"
+#include "safetensors_text.h"
 #include "transformer/transformer.h"
 #ifdef ZIMAGE_CUDA
 #include "backend/cuda/cuda_backend.h"
@@ -34,24 +34,19 @@ struct Named {
 };
 
 void write_safetensors(const std::string& path, const std::vector<Named>& tensors) {
-  nlohmann::ordered_json header;
-  std::size_t at = 0;
+  std::vector<TensorText> texts;
   for (const Named& tensor : tensors) {
-    std::vector<std::int64_t> shape;
-    for (int i = 0; i < tensor.shape.rank(); ++i) shape.push_back(tensor.shape[i]);
-    const std::size_t end = at + tensor.values.size() * sizeof(float);
-    header[tensor.name] = {{"dtype", "F32"}, {"shape", shape}, {"data_offsets", {at, end}}};
-    at = end;
+    std::string shape = "[";
+    for (int i = 0; i < tensor.shape.rank(); ++i)
+      shape += (i > 0 ? ", " : "") + std::to_string(tensor.shape[i]);
+    texts.push_back({.name = tensor.name,
+                     .dtype = "F32",
+                     .shape = shape + "]",
+                     .data = {reinterpret_cast<const char*>(tensor.values.data()),
+                              tensor.values.size() * sizeof(float)}});
   }
-  const std::string text = header.dump();
-  const std::uint64_t size = text.size();
   std::ofstream file(path, std::ios::binary);
-  file.write(reinterpret_cast<const char*>(&size), sizeof size);
-  file << text;
-  for (const Named& tensor : tensors) {
-    file.write(reinterpret_cast<const char*>(tensor.values.data()),
-               static_cast<std::streamsize>(tensor.values.size() * sizeof(float)));
-  }
+  file << safetensors_text(texts);
   if (!file.flush()) throw std::runtime_error(path + ": cannot be written");
 }
 

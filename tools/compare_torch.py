@@ -23,6 +23,7 @@ from pathlib import Path
 
 import torch
 from diffusers import AutoencoderKL, ZImageTransformer2DModel
+from diffusers.models.transformers.transformer_z_image import RopeEmbedder
 from safetensors.torch import load_file, save_file
 from transformers import Qwen3Config, Qwen3Model
 
@@ -122,7 +123,7 @@ def tokens_from_planes(planes, patch):
     return x.permute(1, 3, 2, 4, 0).reshape(h // patch * (w // patch), patch * patch * c)
 
 
-def make_inputs(args, transformer):
+def make_inputs(args):
     g = torch.Generator().manual_seed(args.seed)
     text, dit, vae = (config_of(args, part) for part in PARTS)
     side = args.size // 2 ** (len(vae["block_out_channels"]) - 1)
@@ -130,8 +131,7 @@ def make_inputs(args, transformer):
     normal = lambda *shape: torch.randn(shape, generator=g)
     rows = (side // patch) ** 2
     ids = torch.stack([torch.tensor([1 + i % 4, i // 64, i % 64]) for i in range(rows)])
-    with torch.no_grad():
-        angles = transformer.rope_embedder(ids.to(args.device, torch.int32)).cpu()
+    angles = RopeEmbedder(dit["rope_theta"], dit["axes_dims"], dit["axes_lens"])(ids)
     return {
         "ids": torch.randint(0, text["vocab_size"], (args.tokens,), generator=g),
         "block_x": normal(rows, dit["dim"]),
@@ -196,10 +196,7 @@ def main():
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / "model"
         write_checkpoint(args, folder)
-        transformer = load(args, folder, "transformer", torch.bfloat16)
-        inputs = make_inputs(args, transformer)
-        del transformer
-        free()
+        inputs = make_inputs(args)
         given = {name: tensor.contiguous() for name, tensor in inputs.items() if name != "planes"}
         patch = config_of(args, "transformer")["all_patch_size"][0]
         given["latents"] = tokens_from_planes(inputs["planes"], patch).contiguous()

@@ -218,11 +218,13 @@ std::uint64_t byte_count(const TensorType& type, const Shape& shape, const std::
   }
   auto count = static_cast<std::int64_t>(block.bytes);
   bool too_large = __builtin_mul_overflow(count, innermost / block.elements, &count);
-  // What an axis of 0 hides would overflow when the elements are counted.
-  std::int64_t elements = innermost;
   for (int axis = 0; axis + 1 < shape.rank(); ++axis) {
-    too_large = too_large || __builtin_mul_overflow(count, shape[axis], &count) ||
-                __builtin_mul_overflow(elements, shape[axis], &elements);
+    too_large = too_large || __builtin_mul_overflow(count, shape[axis], &count);
+  }
+  // In the order of Shape::elements(): an axis of 0 does not hide what overflows before it.
+  std::int64_t elements = 1;
+  for (int axis = 0; axis < shape.rank(); ++axis) {
+    too_large = too_large || __builtin_mul_overflow(elements, shape[axis], &elements);
   }
   if (too_large) throw_invalid(place, "shape " + to_string(shape) + " is too large for any memory");
   return static_cast<std::uint64_t>(count);

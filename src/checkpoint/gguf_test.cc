@@ -160,6 +160,18 @@ TEST(ParseGguf, RefusesTensorsThatDoNotFit) {
                  "q8_0 [8], expected rows of a multiple of 32");
   expect_refused(Bytes().head(1, 0).tensor("w", std::uint64_t{1} << 62, 0, 0).data(64), invalid,
                  "too large");
+  // [2^62, 2^62, 0]: no bytes, and more elements on the way than can be counted.
+  expect_refused(Bytes()
+                     .head(1, 0)
+                     .text("w")
+                     .add(std::uint32_t{3})
+                     .add(std::uint64_t{0})
+                     .add(std::uint64_t{1} << 62)
+                     .add(std::uint64_t{1} << 62)
+                     .add(std::uint32_t{0})
+                     .add(std::uint64_t{0})
+                     .data(64),
+                 invalid, "too large");
   expect_refused(Bytes().head(2, 0).tensor("a", 8, 0, 0).tensor("b", 8, 0, 16).data(64), invalid,
                  "tensors \"a\" and \"b\" overlap");
   expect_refused(Bytes().head(2, 0).tensor("a", 8, 0, 0).tensor("a", 8, 0, 32).data(64), invalid,

@@ -13,6 +13,7 @@
 #include "checkpoint/gguf.h"
 #include "checkpoint/infer_config.h"
 #include "checkpoint/names.h"
+#include "checkpoint/pickle.h"
 #include "checkpoint/safetensors.h"
 #include "checkpoint/scales.h"
 #include "checkpoint/weight_files.h"
@@ -58,6 +59,7 @@ CheckpointPart CheckpointPart::open(const fs::path& folder) {
 
 CheckpointPart CheckpointPart::open_file(const fs::path& file, std::string_view name,
                                          const fs::path& fallback) {
+  refuse_pickle(file);
   CheckpointPart part(file.parent_path(), name);
   const std::unique_ptr<Json> metadata = part.add_file(file.filename().string());
   part.finish_tensors();
@@ -66,7 +68,7 @@ CheckpointPart CheckpointPart::open_file(const fs::path& file, std::string_view 
                 file.string() + ": holds no tensor of the " + std::string(name));
   }
   part.config_name_ = file.string();
-  if (auto config = config_of_metadata(*metadata, part.tensors_, file.string())) {
+  if (auto config = config_of_metadata(name, *metadata, part.tensors_, file.string())) {
     part.config_ = std::make_unique<Json>(std::move(*config));
   } else if (!fallback.empty()) {
     part.config_name_ = (fallback / "config.json").string();

@@ -34,8 +34,12 @@ Json added_token(std::int64_t id, const std::string& content, bool special) {
 
 }  // namespace
 
+bool has_vocabulary(const Json& metadata) {
+  return metadata.contains("tokenizer.ggml.tokens");
+}
+
 std::optional<std::string> tokenizer_json(const Json& metadata, const std::string& name) {
-  if (!metadata.contains("tokenizer.ggml.tokens")) return std::nullopt;
+  if (!has_vocabulary(metadata)) return std::nullopt;
   const JsonObject facts(metadata, name);
   expect(facts, "tokenizer.ggml.model", "gpt2");
   expect(facts, "tokenizer.ggml.pre", "qwen2");

@@ -8,6 +8,9 @@
 
 namespace zimage {
 
+// True when `metadata` (of parse_gguf) says that there is a vocabulary.
+bool has_vocabulary(const Json& metadata);
+
 // Nothing when `metadata` (of parse_gguf) holds no vocabulary; `name` stands for the file in
 // messages. Byte-level BPE with the words of Qwen2: what tokenizer.ggml.model "gpt2" with
 // tokenizer.ggml.pre "qwen2" stands for. Throws Unsupported for other kinds, InvalidFile for lists

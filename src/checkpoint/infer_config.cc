@@ -126,13 +126,14 @@ Json vae_config(const Extents& extents) {
 
 }  // namespace
 
-std::optional<Json> config_of_metadata(const Json& metadata, const TensorMap& tensors,
-                                       const std::string& name) {
+std::optional<Json> config_of_metadata(std::string_view part, const Json& metadata,
+                                       const TensorMap& tensors, const std::string& name) {
   if (const auto text = metadata.find("config"); text != metadata.end() && text->is_string()) {
     const std::string place = name + ": config";
     Json config = parse_json(text->get_ref<const std::string&>(), place);
     static_cast<void>(JsonObject(config, place));
-    return config;
+    const auto of_part = config.find(part);
+    return of_part != config.end() && of_part->is_object() ? *of_part : config;
   }
   if (!metadata.contains("qwen3.block_count")) return std::nullopt;
   const JsonObject facts(metadata, name);

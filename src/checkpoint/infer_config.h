@@ -10,11 +10,11 @@
 
 namespace zimage {
 
-// What the file's own metadata says: the text under "config" of safetensors files, or the keys of
-// llama.cpp's Qwen3. Nothing where it is silent. `name` stands for the file in messages. Throws
-// InvalidFile.
-std::optional<Json> config_of_metadata(const Json& metadata, const TensorMap& tensors,
-                                       const std::string& name);
+// What the file's own metadata says of `part`: the text under "config" of safetensors files (the
+// member of the part's name, in a file of several parts), or the keys of llama.cpp's Qwen3. Nothing
+// where it is silent. `name` stands for the file in messages. Throws InvalidFile.
+std::optional<Json> config_of_metadata(std::string_view part, const Json& metadata,
+                                       const TensorMap& tensors, const std::string& name);
 
 // From shapes, with the published model's numbers for what shapes do not tell. `part` is
 // "transformer", "text_encoder" or "vae"; `tensors` by canonical name. Throws NotFound for a tensor

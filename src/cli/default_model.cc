@@ -65,17 +65,14 @@ ModelQuery model_query(const ModelOptions& options, const ModelPlaces& places) {
 
 ModelLocation find_model(const ModelOptions& options, const ModelPlaces& places) {
   const bool files_suffice = options.transformer && options.text_encoder && options.vae &&
-                             !options.name && !places.environment;
-  ModelLocation location =
-      files_suffice ? ModelLocation{} : locate_model(model_query(options, places));
-  if (options.transformer) location.transformer = *options.transformer;
-  if (options.text_encoder) location.text_encoder = *options.text_encoder;
-  if (options.vae) location.vae = *options.vae;
-  if (options.tokenizer) {
-    location.tokenizer = *options.tokenizer;
-    if (is_folder(location.tokenizer)) location.tokenizer /= "tokenizer.json";
-  }
-  return location;
+                             !options.name && !places.environment && !options.revision;
+  ModelQuery query = files_suffice ? ModelQuery{.text = "", .cache_dir = options.cache_dir}
+                                   : model_query(options, places);
+  query.files = {.tokenizer = options.tokenizer.value_or(""),
+                 .transformer = options.transformer.value_or(""),
+                 .text_encoder = options.text_encoder.value_or(""),
+                 .vae = options.vae.value_or("")};
+  return locate_model(query);
 }
 
 std::string model_name(const std::filesystem::path& folder) {

@@ -67,7 +67,7 @@ TEST_F(FindModel, WhatIsAskedForMustExist) {
   EXPECT_THAT(refusal("", ErrorCode::InvalidArgument), HasSubstr("--model: expected a folder"));
   const std::string file = (root_ / "file").string();
   std::ofstream(file) << "x";
-  EXPECT_THAT(refusal(file, ErrorCode::NotFound), HasSubstr("is none"));
+  EXPECT_THAT(refusal(file, ErrorCode::InvalidFile), HasSubstr("holds no part"));
   places_.environment = "missing";
   EXPECT_THAT(refusal(std::nullopt, ErrorCode::NotFound),
               HasSubstr("ZIMAGE_MODEL: there is no folder"));

@@ -49,9 +49,9 @@ CLI::Option* add_text(CLI::App& app, const std::string& names, const std::string
 void add_model(CLI::App& app, const std::string& names, ModelOptions& options) {
   add_text(
       app, names, "MODEL", options.name,
-      "The model's folder, or its name on ModelScope and Hugging Face, OWNER/NAME or\n"
-      "OWNER/NAME@REVISION, which is looked for in their caches (default: $ZIMAGE_MODEL, then\n"
-      "the model that comes with zimage)");
+      "The model's folder, ComfyUI's models/ folder, one file of all parts, or its name on\n"
+      "ModelScope and Hugging Face, OWNER/NAME or OWNER/NAME@REVISION, which is looked for in\n"
+      "their caches (default: $ZIMAGE_MODEL, then the model that comes with zimage)");
   add_text(app, "--revision", "REVISION", options.revision,
            "The name's branch, tag or commit (default: the hub's)");
   add_cache_dir(app, options.cache_dir);

@@ -87,6 +87,18 @@ ResolvedModel resolve(const ModelName& name, const std::vector<CachePlace>& plac
                   " is whole in no cache; looked at:" + search.refusals() + command(name));
 }
 
+fs::path find_tokenizer(const ModelName& name, const std::vector<CachePlace>& places) {
+  const FolderCheck nothing = [](const fs::path&) { return std::vector<std::string>(); };
+  for (const CachePlace& place : places) {
+    for (const Snapshot& snapshot : look_up(place, name).snapshots) {
+      if (inspect(snapshot, nothing).tokenizer_defect.empty()) {
+        return snapshot.folder / kTokenizerFile;
+      }
+    }
+  }
+  return {};
+}
+
 Snapshot find_snapshot(const ModelName& name, const std::vector<CachePlace>& places,
                        const FolderCheck& check) {
   std::optional<Snapshot> first;

@@ -24,6 +24,9 @@ struct ResolvedModel {
 ResolvedModel resolve(const ModelName& name, const std::vector<CachePlace>& places,
                       const FolderCheck& check);
 
+// The tokenizer's file in the first snapshot that has one; empty when none has.
+std::filesystem::path find_tokenizer(const ModelName& name, const std::vector<CachePlace>& places);
+
 // The first whole snapshot of the places; else the first that is there. Throws what resolve throws
 // when there is none.
 Snapshot find_snapshot(const ModelName& name, const std::vector<CachePlace>& places,

@@ -16,7 +16,7 @@ namespace fs = std::filesystem;
 void check_query(const ModelQuery& query) {
   if (query.text.empty()) {
     throw Error(ErrorCode::InvalidArgument,
-                query.source + ": expected a folder or the name of a model, found \"\"");
+                query.source + ": expected a folder, a file or the name of a model, found \"\"");
   }
   if (query.revision && !hub::is_revision(*query.revision)) {
     throw Error(

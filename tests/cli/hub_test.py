@@ -147,7 +147,7 @@ class NamedModel(ProgramTest):
         )
         (self.folder / "model.ckpt").write_bytes(b"anything")
         result = self.run_program("generate", "-m", "model.ckpt", "-p", "a", env=self.env)
-        self.assert_fails(result, 1, '--model: "model.ckpt" is a pickle')
+        self.assert_fails(result, 1, 'model.ckpt is a pickle')
 
     def test_a_listing_that_leaves_the_folder_is_not_used(self):
         snapshot = self.fill_hf()

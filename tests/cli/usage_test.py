@@ -127,7 +127,7 @@ class Models(ProgramTest):
         self.assert_fails(result, 1, 'ZIMAGE_MODEL: there is no folder "/missing"')
         (self.folder / "file").write_text("")
         result = self.run_program("generate", "-p", "a", "-m", "file")
-        self.assert_fails(result, 1, '--model: expected a model\'s folder, "file" is none')
+        self.assert_fails(result, 1, '--model: expected a model\'s folder, its name, or a file of all parts; "file" holds no part')
 
 
 if __name__ == "__main__":

@@ -1,0 +1,76 @@
+// Looks beside the weights, then in the caches.
+#include "pipeline/find_tokenizer.h"
+
+#include <array>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <system_error>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "base/mapped_file.h"
+#include "base/quote.h"
+#include "checkpoint/gguf.h"
+#include "checkpoint/gguf_tokenizer.h"
+#include "hub/listing.h"
+#include "hub/resolve.h"
+#include "pipeline/model_query.h"
+
+namespace zimage {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Models of one tokenizer.
+const std::array<hub::ModelName, 2> kPublished = {
+    hub::ModelName{.owner = "Tongyi-MAI", .name = "Z-Image-Turbo", .revision = {}},
+    hub::ModelName{.owner = "Tongyi-MAI", .name = "Z-Image", .revision = {}}};
+
+bool holds_vocabulary(const fs::path& file) {
+  const MappedFile mapped(file);
+  return is_gguf(mapped.bytes()) &&
+         has_vocabulary(parse_gguf(mapped.bytes(), file.string()).metadata);
+}
+
+bool has_tokenizer(const ModelLocation& location) {
+  if (!location.tokenizer.empty()) return true;
+  std::error_code ignored;
+  if (!location.folder.empty() && fs::exists(location.folder / hub::kTokenizerFile, ignored)) {
+    return true;
+  }
+  return !location.text_encoder.empty() && holds_vocabulary(location.text_encoder);
+}
+
+[[noreturn]] void refuse(const ModelLocation& location,
+                         const std::vector<hub::CachePlace>& caches) {
+  const std::string name = kPublished[0].id();
+  std::string places;
+  for (const hub::CachePlace& cache : caches) {
+    places += (places.empty() ? "" : ", ") + printable(cache.root.string());
+  }
+  throw Error(ErrorCode::NotFound,
+              printable(location.folder.empty() ? location.text_encoder.string()
+                                                : location.folder.string()) +
+                  ": holds no tokenizer, and no cache has that of " + name + " (looked into " +
+                  places +
+                  "); name a tokenizer.json with --tokenizer, or fetch it with: zimage pull " +
+                  name + " --include 'tokenizer/*'");
+}
+
+}  // namespace
+
+fs::path find_tokenizer(const ModelLocation& location, const ModelQuery& query) {
+  if (has_tokenizer(location)) return {};
+  const std::vector<hub::CachePlace> caches = caches_of(query);
+  for (const hub::ModelName& name : kPublished) {
+    fs::path file = hub::find_tokenizer(name, caches);
+    if (file.empty()) continue;
+    log(LogLevel::Info, "the tokenizer is " + printable(file.string()));
+    return file;
+  }
+  // A folder of configurations alone is enough for random weights.
+  if (!location.folder.empty() && !check_model_folder(location.folder).empty()) return {};
+  refuse(location, caches);
+}
+
+}  // namespace zimage

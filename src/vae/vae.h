@@ -75,11 +75,21 @@ class VaeDecoder {
     Norm norm_out;
     Conv conv_out;
   };
-  // The memory that feature maps take in turns.
+  // The map that the next operation reads, and the memory that maps take in turns: one buffer that
+  // holds it, two that are free.
   struct Maps {
-    Tensor x;     // the map that the next operation reads
-    Tensor wide;  // as large: normed maps, and the next x where its shape changes
-    Tensor y;     // what a resnet's first convolution writes
+    Tensor x;
+    Tensor held;
+    Tensor small;
+    Tensor large;  // no smaller than `small`
+
+    // Makes x a map of `shape` in the smallest free buffer that takes it; what held it is free, and
+    // keeps its numbers until something is written there.
+    Tensor move(const Shape& shape);
+    // The free buffer in which `map` does not lie.
+    const Tensor& free_of(const Tensor& map) const {
+      return small.data == map.data ? large : small;
+    }
   };
 
   static Norm load_norm(const WeightScope& w, std::int64_t channels);

@@ -121,6 +121,7 @@ struct GroupNormArgs {
 struct Rates {
   double flops = 0;      // floating-point operations a second, in the type linear() computes in
   double bandwidth = 0;  // bytes a second read from memory
+  double transfer = 0;   // bytes a second that HostSlabs copies to a device
 };
 
 // The operations whose scratch memory depends on their size.
@@ -130,6 +131,26 @@ enum class ScratchOp : std::uint8_t { Linear, Swiglu, Attention, Conv2d, GroupNo
 enum class MemoryKind : std::uint8_t {
   Host,    // the process's own: a block counts as far as it has been written
   Device,  // a card's: a block counts at once, and apart from the process
+};
+
+// Slabs of weights in host memory, from where a device takes them again and again beside its work.
+// Owns their memory; the backend that made it must outlive it.
+class HostSlabs {
+ public:
+  HostSlabs() = default;
+  virtual ~HostSlabs() = default;
+  HostSlabs(const HostSlabs&) = delete;
+  HostSlabs& operator=(const HostSlabs&) = delete;
+
+  // Keeps what the first `bytes` at `slab` hold when everything enqueued has run. False, keeping
+  // nothing, where host memory does not suffice. Precondition: not has(index).
+  virtual bool keep(std::int64_t index, const Buffer& slab, std::size_t bytes) = 0;
+  virtual bool has(std::int64_t index) const = 0;
+  // Enqueues the copy to `slab`: behind everything enqueued so far, beside what is enqueued from
+  // here on. Freeing the slab waits for it. Precondition: has(index).
+  virtual void fetch(const Buffer& slab, std::int64_t index) = 0;
+  // Everything enqueued from here on comes behind all copies enqueued so far.
+  virtual void wait() = 0;
 };
 
 // What record() captured.
@@ -189,6 +210,11 @@ class Backend {
 
   // Bytes of memory that a new allocation could take now.
   virtual std::size_t available_memory() const = 0;
+  // Bytes that are taken: by this process where memory is the host's, else by this backend and what
+  // it allocated.
+  virtual std::size_t memory_in_use() const = 0;
+  // Null where weights need no copying, since the device computes in host memory.
+  virtual std::unique_ptr<HostSlabs> make_host_slabs() { return nullptr; }
 
   // --- Weights: from host tensors of f32, f16 or bf16 into `slab` ---
   // A measuring slab gets the same allocations and no bytes, so that loading twice first measures,

@@ -2,6 +2,7 @@
 #include "base/arena.h"
 
 #include <algorithm>
+#include <cassert>
 #include <string>
 
 #include "base/error.h"
@@ -32,8 +33,15 @@ void* Arena::allocate(std::size_t bytes) {
   used_ += rounded;
   peak_ = std::max(peak_, used_);
   // NOLINTNEXTLINE(performance-no-int-to-ptr): never dereferenced
-  if (measuring()) return reinterpret_cast<void*>(kMeasuringBase + offset);
+  if (base_ == nullptr) return reinterpret_cast<void*>(kMeasuringBase + offset);
   return base_ + offset;
+}
+
+void Arena::move_to(void* base, std::size_t capacity) {
+  assert(used_ == 0);
+  base_ = static_cast<std::byte*>(base);
+  capacity_ = capacity;
+  measuring_ = base == nullptr;
 }
 
 Tensor Arena::make(DType dtype, const Shape& shape) {

@@ -19,12 +19,19 @@ class Arena {
   Arena() = default;
   // Hands out `capacity` bytes at `base`, which must outlive the arena and be kAlignment-aligned.
   Arena(void* base, std::size_t capacity)
-      : base_(static_cast<std::byte*>(base)), capacity_(capacity) {}
+      : base_(static_cast<std::byte*>(base)), capacity_(capacity), measuring_(base == nullptr) {}
+  // Measuring mode with the addresses that an arena at `base` would hand out: tells where things
+  // lie in memory that has been filled before.
+  static Arena measuring_at(void* base) { return Arena(base); }
 
   Arena(const Arena&) = delete;
   Arena& operator=(const Arena&) = delete;
 
-  bool measuring() const { return base_ == nullptr; }
+  // Goes on in other memory, as the constructor takes it; the peak stays. Precondition: nothing is
+  // in use.
+  void move_to(void* base, std::size_t capacity);
+
+  bool measuring() const { return measuring_; }
   std::size_t used() const { return used_; }
   // The most bytes in use at once since construction or the last reset_peak().
   std::size_t peak() const { return peak_; }
@@ -51,8 +58,11 @@ class Arena {
   };
 
  private:
-  std::byte* base_ = nullptr;
+  explicit Arena(void* base) : base_(static_cast<std::byte*>(base)) {}
+
+  std::byte* base_ = nullptr;  // null while measuring at no particular place
   std::size_t capacity_ = 0;
+  bool measuring_ = true;
   std::size_t used_ = 0;
   std::size_t peak_ = 0;
 };

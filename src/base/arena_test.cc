@@ -112,5 +112,30 @@ TEST(Arena, RefusesSizesThatOverflow) {
             ErrorCode::OutOfMemory);
 }
 
+TEST(Arena, MeasuresWhereThingsLieInGivenMemory) {
+  Block block(4 * kAlign);
+  Arena memory(block.data(), 4 * kAlign);
+  Arena measure = Arena::measuring_at(block.data());
+  EXPECT_TRUE(measure.measuring());
+  for (const std::size_t bytes : {std::size_t{1}, kAlign + 1, std::size_t{7}})
+    EXPECT_EQ(measure.allocate(bytes), memory.allocate(bytes));
+  measure.allocate(64 * kAlign);  // beyond any memory: nothing is refused
+}
+
+TEST(Arena, MovesToOtherMemoryAndKeepsItsPeak) {
+  Block small(2 * kAlign);
+  Block large(4 * kAlign);
+  Arena arena(small.data(), 2 * kAlign);
+  {
+    Arena::Frame frame(arena);
+    frame.make(DType::U8, {2 * kAlign});
+  }
+  arena.move_to(large.data(), 4 * kAlign);
+  EXPECT_EQ(arena.allocate(1), large.data());
+  EXPECT_EQ(arena.peak(), 2 * kAlign);
+  arena.allocate(3 * kAlign);
+  EXPECT_EQ(arena.peak(), 4 * kAlign);
+}
+
 }  // namespace
 }  // namespace zimage

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -38,48 +39,107 @@ auto load_module(TensorSource& source, Backend& backend, Load load) {
 // Every block stays.
 inline constexpr std::int64_t kAllLayers = std::numeric_limits<std::int64_t>::max();
 
-// A network's blocks. The first ones are resident, each in a slab of its own; the others are
-// streamed: read from the source again for each use, into one slot that they share.
+// Where a network's blocks are.
+struct LayerPlacement {
+  std::int64_t resident = kAllLayers;  // as many stay on the backend, the others are streamed
+  HostSlabs* copies = nullptr;  // keeps those in the form they are computed with; or read each time
+};
+
+// Whether one of `layers` blocks is streamed, of which `resident` are not. Streamed blocks stand
+// among the others at equal distances, so that copying never waits long for computing; the last one
+// is one of them.
+inline bool is_streamed(std::int64_t layer, std::int64_t layers, std::int64_t resident) {
+  if (resident >= layers) return false;
+  const std::int64_t streamed = layers - resident;
+  return (layer + 1) * streamed / layers > layer * streamed / layers;
+}
+
+// How many slots streamed blocks share: with two, one is filled while the other is read.
+inline std::int64_t stream_slots(const Backend& backend) {
+  return backend.memory_kind() == MemoryKind::Device ? 2 : 1;
+}
+
+// A network's blocks. Some are resident, each in a slab of its own. The others are streamed:
+// brought into a slot for each use, from their copies in host memory, else from the source.
 template <typename Block>
 class LayerStore {
  public:
   // Binds one block.
   using Load = std::function<Block(const WeightScope&, std::int64_t layer)>;
 
-  // Loads the first `resident` blocks. Where there are more, `source` and `backend` must outlive
-  // this, and uses must not be recorded.
+  // Loads the resident blocks, and makes the copies of the others that there are not yet. Where
+  // blocks are streamed, everything given must outlive this, and uses must not be recorded.
   LayerStore(TensorSource& source, Backend& backend, std::int64_t layers, Load load,
-             std::int64_t resident = kAllLayers)
-      : source_(&source), backend_(&backend), load_(std::move(load)) {
+             const LayerPlacement& placement = {})
+      : source_(&source),
+        backend_(&backend),
+        copies_(placement.copies),
+        load_(std::move(load)),
+        blocks_(static_cast<std::size_t>(layers)) {
     std::size_t slot_bytes = 0;
     for (std::int64_t layer = 0; layer < layers; ++layer) {
-      if (layer < resident) {
-        blocks_.push_back(
-            load_module(source, backend, [&](const WeightScope& w) { return load_(w, layer); }));
-        bytes_.push_back(blocks_.back().slab.bytes());
-      } else {
+      if (is_streamed(layer, layers, placement.resident)) {
+        streamed_.push_back(layer);
         bytes_.push_back(measure(source, layer));
         slot_bytes = std::max(slot_bytes, bytes_.back());
+        continue;
       }
+      Module<Block>& block = blocks_[static_cast<std::size_t>(layer)];
+      block = load_module(source, backend, [&](const WeightScope& w) { return load_(w, layer); });
+      bytes_.push_back(block.slab.bytes());
     }
-    if (slot_bytes > 0) slot_.slab = backend.allocate(slot_bytes);
+    if (!streams()) return;
+    slots_.resize(static_cast<std::size_t>(stream_slots(backend)));
+    for (Slot& slot : slots_) slot.module.slab = backend.allocate(slot_bytes);
+    if (copies_ != nullptr) copy_to_host();
   }
 
   std::int64_t size() const { return static_cast<std::int64_t>(bytes_.size()); }
-  bool streams() const { return blocks_.size() < bytes_.size(); }
+  bool streams() const { return !streamed_.empty(); }
   // Of each block's slab.
   const std::vector<std::size_t>& bytes() const { return bytes_; }
 
-  // The block's views, valid until the next use(). A streamed block is enqueued to be loaded,
-  // behind what still reads the slot; its successor's files are read ahead meanwhile.
+  // The block's views, valid until the next use(). A streamed block is enqueued to be brought,
+  // behind what still reads its slot; the next ones follow meanwhile, or their files are read
+  // ahead.
   const Block& use(std::int64_t layer) const {
-    if (layer < resident()) return blocks_[static_cast<std::size_t>(layer)].weights;
-    if (in_slot_ != layer) stream(layer);
-    return slot_.weights;
+    const auto next = std::upper_bound(streamed_.begin(), streamed_.end(), layer);
+    const bool resident = next == streamed_.begin() || *(next - 1) != layer;
+    if (resident) {
+      if (streams()) copy_ahead(nullptr, next);
+      return blocks_[static_cast<std::size_t>(layer)].weights;
+    }
+    Slot* slot = find(layer);
+    if (slot == nullptr) {
+      slot = &slots_[0];
+      has_copy(layer) ? fetch(*slot, layer) : read(*slot, layer);
+      if (const std::int64_t after = at(next); !has_copy(after)) read_ahead(after);
+    }
+    wait_for(*slot);
+    copy_ahead(slot, next);
+    return slot->module.weights;
   }
 
  private:
-  std::int64_t resident() const { return static_cast<std::int64_t>(blocks_.size()); }
+  struct Slot {
+    Module<Block> module = {};
+    std::int64_t layer = -1;
+    bool fetched = false;  // from a copy, and not waited for since
+  };
+  using Position = std::vector<std::int64_t>::const_iterator;
+
+  bool has_copy(std::int64_t layer) const { return copies_ != nullptr && copies_->has(layer); }
+  // After the last streamed block comes the first of the next pass.
+  std::int64_t at(Position position) const {
+    return position == streamed_.end() ? streamed_.front() : *position;
+  }
+
+  Slot* find(std::int64_t layer) const {
+    for (Slot& slot : slots_) {
+      if (slot.layer == layer) return &slot;
+    }
+    return nullptr;
+  }
 
   std::size_t measure(TensorSource& source, std::int64_t layer) const {
     Arena arena;
@@ -87,23 +147,71 @@ class LayerStore {
     return arena.used();
   }
 
-  void stream(std::int64_t layer) const {
-    in_slot_ = -1;
-    Arena memory(slot_.slab.data(), slot_.slab.bytes());
-    slot_.weights = load_(WeightScope(*source_, *backend_, memory), layer);
+  void copy_to_host() {
+    for (const std::int64_t layer : streamed_) {
+      if (copies_->has(layer)) continue;
+      read(slots_[0], layer);
+      const std::size_t bytes = bytes_[static_cast<std::size_t>(layer)];
+      if (!copies_->keep(layer, slots_[0].module.slab, bytes)) return;
+    }
+  }
+
+  // What is enqueued from here on finds the slot as it was filled.
+  void wait_for(Slot& slot) const {
+    if (slot.fetched) copies_->wait();
+    slot.fetched = false;
+  }
+
+  // From the source, behind everything enqueued.
+  void read(Slot& slot, std::int64_t layer) const {
+    slot.layer = -1;
+    wait_for(slot);
+    Arena memory(slot.module.slab.data(), slot.module.slab.bytes());
+    slot.module.weights = load_(WeightScope(*source_, *backend_, memory), layer);
     source_->evict_all();
-    in_slot_ = layer;
+    slot.layer = layer;
+  }
+
+  // From its copy.
+  void fetch(Slot& slot, std::int64_t layer) const {
+    slot.layer = -1;
+    copies_->fetch(slot.module.slab, layer);
+    slot.fetched = true;
+    Arena layout = Arena::measuring_at(slot.module.slab.data());
+    slot.module.weights = load_(WeightScope(*source_, *backend_, layout), layer);
+    slot.layer = layer;
+  }
+
+  // Fills the slots, all but the one in use, with the streamed blocks from `next` on.
+  void copy_ahead(const Slot* in_use, Position next) const {
+    std::vector<std::int64_t> wanted;
+    for (std::size_t i = in_use == nullptr ? 0 : 1; i < slots_.size(); ++i) {
+      wanted.push_back(at(next));
+      next = next == streamed_.end() ? streamed_.begin() + 1 : next + 1;
+    }
+    for (const std::int64_t layer : wanted) {
+      if (!has_copy(layer) || find(layer) != nullptr) continue;
+      const auto free = std::find_if(slots_.begin(), slots_.end(), [&](const Slot& slot) {
+        return &slot != in_use &&
+               std::find(wanted.begin(), wanted.end(), slot.layer) == wanted.end();
+      });
+      if (free != slots_.end()) fetch(*free, layer);
+    }
+  }
+
+  void read_ahead(std::int64_t layer) const {
     ReadAheadSource ahead(*source_);
-    measure(ahead, layer + 1 < size() ? layer + 1 : resident());
+    measure(ahead, layer);
   }
 
   TensorSource* source_;
   Backend* backend_;
+  HostSlabs* copies_;
   Load load_;
-  std::vector<Module<Block>> blocks_;
+  std::vector<Module<Block>> blocks_;   // empty for streamed ones
+  std::vector<std::int64_t> streamed_;  // ascending
   std::vector<std::size_t> bytes_;
-  mutable Module<Block> slot_;  // what use() returns is const all the same
-  mutable std::int64_t in_slot_ = -1;
+  mutable std::vector<Slot> slots_;  // what use() returns is const all the same
 };
 
 }  // namespace zimage

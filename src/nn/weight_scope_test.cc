@@ -4,7 +4,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstring>
 #include <map>
+#include <utility>
 #include <vector>
 
 #include "backend/reference/reference_backend.h"
@@ -57,7 +59,7 @@ TEST(LayerStore, StreamsTheBlocksBehindTheResidentOnes) {
     return w[std::to_string(layer)].vector("a", 2);
   };
   const LayerStore<Tensor> all(source, backend, 4, load);
-  const LayerStore<Tensor> one(source, backend, 4, load, 1);
+  const LayerStore<Tensor> one(source, backend, 4, load, {.resident = 1});
   EXPECT_FALSE(all.streams());
   EXPECT_TRUE(one.streams());
   EXPECT_EQ(one.size(), 4);
@@ -72,6 +74,103 @@ TEST(LayerStore, StreamsTheBlocksBehindTheResidentOnes) {
   EXPECT_THAT(source.asked, ElementsAre("2.a", "3.a"));
   one.use(3);
   EXPECT_THAT(source.asked, ElementsAre("2.a", "3.a", "3.a", "1.a"));
+}
+
+// A device in host memory whose copies run when they are waited for, as late as they may.
+class LateDevice final : public ReferenceBackend {
+ public:
+  MemoryKind memory_kind() const override { return MemoryKind::Device; }
+};
+
+class LateSlabs final : public HostSlabs {
+ public:
+  explicit LateSlabs(std::int64_t most) : most_(most) {}
+
+  bool keep(std::int64_t index, const Buffer& slab, std::size_t bytes) override {
+    if (static_cast<std::int64_t>(slabs_.size()) == most_) return false;
+    const auto* data = static_cast<const std::byte*>(slab.data());
+    slabs_[index] = {data, data + bytes};
+    return true;
+  }
+  bool has(std::int64_t index) const override { return slabs_.contains(index); }
+  void fetch(const Buffer& slab, std::int64_t index) override {
+    fetched.push_back(index);
+    pending_.emplace_back(slab.data(), index);
+    std::memset(slab.data(), 0xff, slab.bytes());  // what was there is not to be read any more
+  }
+  void wait() override {
+    for (const auto& [target, index] : pending_)
+      std::memcpy(target, slabs_[index].data(), slabs_[index].size());
+    pending_.clear();
+  }
+
+  std::vector<std::int64_t> fetched;
+
+ private:
+  std::int64_t most_;
+  std::map<std::int64_t, std::vector<std::byte>> slabs_;
+  std::vector<std::pair<void*, std::int64_t>> pending_;
+};
+
+// Five blocks, two of them resident: 1, 3 and 4 are streamed. Everything is read once, and copied
+// ahead: beside a resident block into both slots, beside a streamed one into the other.
+TEST(LayerStore, CopiesStreamedBlocksAheadOfTheirUse) {
+  CountingSource source;
+  for (const char* name : {"0.a", "1.a", "2.a", "3.a", "4.a"})
+    source.add(name, {2}, name[0] * 10.0F);
+  LateDevice backend;
+  const auto load = [](const WeightScope& w, std::int64_t layer) {
+    return w[std::to_string(layer)].vector("a", 2);
+  };
+  const LayerStore<Tensor> all(source, backend, 5, load);
+  LateSlabs copies(5);
+  const LayerStore<Tensor> store(source, backend, 5, load, {.resident = 2, .copies = &copies});
+  const auto use = [&](std::int64_t layer) {
+    copies.fetched.clear();
+    EXPECT_EQ(values_of(store.use(layer)), values_of(all.use(layer))) << layer;
+    return copies.fetched;
+  };
+  store.use(4);  // left in the first slot by the copying
+  EXPECT_THAT(use(0), ElementsAre(3));
+  EXPECT_THAT(use(1), ElementsAre());
+  EXPECT_THAT(use(2), ElementsAre(4));
+  EXPECT_THAT(use(3), ElementsAre());
+  EXPECT_THAT(use(4), ElementsAre(1));
+  EXPECT_THAT(use(0), ElementsAre(3));
+  for (const std::int64_t layer : {1, 2, 3, 4, 0, 1, 2, 3, 4, 2, 2, 1, 4, 0, 3}) use(layer);
+}
+
+// A network that is loaded again finds the copies; where host memory ends, the source is read.
+TEST(LayerStore, ReadsWhatHasNoCopy) {
+  CountingSource source;
+  for (const char* name : {"0.a", "1.a", "2.a"}) source.add(name, {2}, name[0] * 10.0F);
+  LateDevice backend;
+  const auto load = [](const WeightScope& w, std::int64_t layer) {
+    return w[std::to_string(layer)].vector("a", 2);
+  };
+  const LayerStore<Tensor> all(source, backend, 3, load);
+  LateSlabs copies(2);
+  for (int loads = 0; loads < 2; ++loads) {
+    const LayerStore<Tensor> store(source, backend, 3, load, {.resident = 0, .copies = &copies});
+    EXPECT_TRUE(copies.has(0) && copies.has(1) && !copies.has(2));
+    for (const std::int64_t layer : {0, 1, 2, 0, 1, 2, 2, 1, 0})
+      EXPECT_EQ(values_of(store.use(layer)), values_of(all.use(layer))) << layer;
+  }
+}
+
+TEST(LayerStore, StreamsAtEqualDistances) {
+  const auto streamed = [](std::int64_t layers, std::int64_t resident) {
+    std::vector<std::int64_t> found;
+    for (std::int64_t layer = 0; layer < layers; ++layer) {
+      if (is_streamed(layer, layers, resident)) found.push_back(layer);
+    }
+    return found;
+  };
+  EXPECT_THAT(streamed(6, 3), ElementsAre(1, 3, 5));
+  EXPECT_THAT(streamed(7, 5), ElementsAre(3, 6));
+  EXPECT_THAT(streamed(3, 0), ElementsAre(0, 1, 2));
+  EXPECT_THAT(streamed(3, 3), ElementsAre());
+  EXPECT_THAT(streamed(3, kAllLayers), ElementsAre());
 }
 
 TEST(WeightScope, StacksPartsAndPrefixesNames) {

@@ -1,11 +1,15 @@
 // The only file that knows which backends there are.
 #include "pipeline/make_backend.h"
 
+#include <algorithm>
+#include <array>
 #include <charconv>
+#include <string_view>
 
 #include "backend/cpu/cpu_backend.h"
 #include "backend/reference/reference_backend.h"
 #include "base/error.h"
+#include "base/quote.h"
 #include "pipeline/pipeline.h"
 #ifdef ZIMAGE_CUDA
 #include "backend/cuda/cuda_backend.h"
@@ -14,17 +18,31 @@
 namespace zimage {
 namespace {
 
+[[noreturn]] void refuse(const std::string& precision, const char* device, const char* expected) {
+  throw Error(ErrorCode::Unsupported, "precision \"" + precision + "\": device \"" + device +
+                                          "\" does not have it, expected " + expected);
+}
+
 #ifdef ZIMAGE_CUDA
-std::unique_ptr<Backend> make_cuda(int index) {
-  return make_cuda_backend(index, {});
+std::unique_ptr<Backend> make_cuda(int index, const std::string& precision) {
+  if (precision == "fast") refuse(precision, "cuda", "auto, exact or bf16");
+  CudaOptions options;
+  if (precision == "exact") options.activations = DType::F32;
+  return make_cuda_backend(index, options);
 }
 #else
-std::unique_ptr<Backend> make_cuda(int /*index*/) {
+std::unique_ptr<Backend> make_cuda(int /*index*/, const std::string& /*precision*/) {
   throw Error(ErrorCode::Unsupported,
               "device \"cuda\": this build has no CUDA backend; configure with the preset "
               "\"cuda\", or use \"cpu\"");
 }
 #endif
+
+std::unique_ptr<Backend> make_cpu(const BackendOptions& options) {
+  if (options.precision != "auto" && options.precision != "exact")
+    refuse(options.precision, "cpu", "auto or exact");
+  return std::make_unique<CpuBackend>(CpuOptions{.threads = options.threads});
+}
 
 // The N of "cuda:N"; 0 for "cuda".
 int cuda_index(const std::string& device) {
@@ -50,15 +68,22 @@ std::vector<std::string> available_devices() {
   return devices;
 }
 
-std::unique_ptr<Backend> make_backend(const std::string& device, int threads) {
+std::unique_ptr<Backend> make_backend(const BackendOptions& options) {
+  const std::string& device = options.device;
+  constexpr std::array<std::string_view, 4> kPrecisions = {"auto", "exact", "bf16", "fast"};
+  if (std::find(kPrecisions.begin(), kPrecisions.end(), options.precision) == kPrecisions.end()) {
+    throw Error(ErrorCode::InvalidArgument, "precision is " + quote(options.precision) +
+                                                ", expected auto, exact, bf16 or fast");
+  }
   if (device == "reference") return std::make_unique<ReferenceBackend>();
-  if (device == "cpu") return std::make_unique<CpuBackend>(CpuOptions{.threads = threads});
-  if (device == "cuda" || device.starts_with("cuda:")) return make_cuda(cuda_index(device));
+  if (device == "cpu") return make_cpu(options);
+  if (device == "cuda" || device.starts_with("cuda:"))
+    return make_cuda(cuda_index(device), options.precision);
   if (device == "auto") {
 #ifdef ZIMAGE_CUDA
-    if (cuda_device_count() > 0) return make_cuda(0);
+    if (cuda_device_count() > 0) return make_cuda(0, options.precision);
 #endif
-    return std::make_unique<CpuBackend>(CpuOptions{.threads = threads});
+    return make_cpu(options);
   }
   throw Error(ErrorCode::InvalidArgument,
               "device is \"" + device + "\", expected auto, cpu, cuda, cuda:N or reference");

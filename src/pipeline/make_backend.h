@@ -8,9 +8,15 @@
 
 namespace zimage {
 
-// `device` is "auto", "cpu", "cuda", "cuda:N" or "reference"; `threads` counts for CPUs, 0 for all.
-// Throws InvalidArgument for another name, Unsupported for a device this build has no backend for,
-// Device where there is none.
-std::unique_ptr<Backend> make_backend(const std::string& device, int threads);
+// What PipelineOptions say about it.
+struct BackendOptions {
+  std::string device = "auto";     // or "cpu", "cuda", "cuda:N", "reference"
+  std::string precision = "auto";  // or "exact", "bf16", "fast"
+  int threads = 0;                 // of a CPU; 0: all
+};
+
+// Throws InvalidArgument for another name, Unsupported for a device this build has no backend for
+// or a precision that the device has not, Device where there is none.
+std::unique_ptr<Backend> make_backend(const BackendOptions& options);
 
 }  // namespace zimage

@@ -19,9 +19,12 @@ struct PartSize {
   std::size_t weights = 0;  // bytes on the backend
   std::size_t source = 0;   // bytes of its files, or of what stands for them, read at a time
   std::vector<std::size_t> layers;  // bytes of each block that can be streamed
+  std::int64_t slots = 1;           // that streamed blocks share
 
-  // Bytes on the backend with the first `resident` of the layers loaded and a slot for the others.
+  // Bytes on the backend with `resident` of the layers loaded and slots for the others.
   std::size_t weights_with(std::int64_t resident) const;
+  // Bytes of the others.
+  std::size_t streamed_with(std::int64_t resident) const;
 };
 
 class Parts {
@@ -39,23 +42,23 @@ class Parts {
   // Only what is loaded is present.
   const Networks& loaded() const { return loaded_; }
   bool is_loaded(Stage stage) const;
-  // Bytes on the backend of what is loaded.
-  std::size_t loaded_bytes() const;
   // Loads the network of a stage, if it is not loaded with as many blocks streamed; waits until it
-  // is there. The backend is left with the encoding of the stage's matrices.
+  // is there. The backend is left with the encoding of the stage's matrices. Copies of streamed
+  // blocks in host memory stay when their network is released.
   void load(Stage stage, std::int64_t streamed);
   void release(Stage stage);
 
  private:
   static constexpr std::size_t index(Stage stage) { return static_cast<std::size_t>(stage); }
   Encoding encoding_of(Stage stage) const;
-  void make(Networks& networks, Stage stage, Backend& backend, std::int64_t resident);
+  void make(Networks& networks, Stage stage, Backend& backend, const LayerPlacement& placement);
 
   const Model& model_;
   Backend& backend_;
   PlanBackend plan_backend_;
   Encoding encoding_;                                  // of the transformer's matrices
   std::array<std::unique_ptr<PartWeights>, 3> files_;  // networks view them
+  std::array<std::unique_ptr<HostSlabs>, 3> copies_;   // and streamed blocks are fetched from these
   std::array<PartSize, 3> sizes_;
   std::array<std::int64_t, 3> streamed_{};  // blocks of each loaded network
   Networks planned_;

@@ -8,7 +8,6 @@
 #include <utility>
 
 #include "backend/profile/profile_backend.h"
-#include "base/process_memory.h"
 #include "image/pixels.h"
 #include "pipeline/make_backend.h"
 #include "pipeline/parts.h"
@@ -59,10 +58,13 @@ class Pipeline::Impl {
  public:
   explicit Impl(const PipelineOptions& options)
       : model_(options),
-        backend_(make_backend(options.device, options.threads)),
+        backend_(make_backend({.device = options.device,
+                               .precision = options.precision,
+                               .threads = options.threads})),
         parts_(model_, *backend_, encoding_of(options.encoding)),
         keep_(options.keep),
-        limit_(options.memory_limit) {}
+        limit_(options.memory_limit),
+        activations_(*backend_) {}
 
   Request complete(const Request& request) const;
   Plan plan(const Request& request);
@@ -78,7 +80,6 @@ class Pipeline::Impl {
   std::size_t available() const;
   // Throws OutOfMemory for a plan that does not fit.
   void refuse_unfit(const Plan& plan, const Request& request, const PromptTokens& tokens);
-  void reserve(const Plan& plan);
 
   Model model_;
   std::unique_ptr<Backend> backend_;
@@ -86,7 +87,7 @@ class Pipeline::Impl {
   Keep keep_;
   std::size_t limit_;        // 0: none
   std::size_t process_ = 0;  // Plan::process, once known
-  Buffer activations_;
+  Activations activations_;
 };
 
 Request Pipeline::Impl::complete(const Request& request) const {
@@ -117,9 +118,7 @@ Drawing Pipeline::Impl::make_drawing(const Request& request, const PromptTokens&
 
 // What this pipeline may occupy at most: what is free, and what it occupies.
 std::size_t Pipeline::Impl::available() const {
-  const std::size_t held = backend_->memory_kind() == MemoryKind::Host
-                               ? resident_memory()
-                               : parts_.loaded_bytes() + activations_.bytes();
+  const std::size_t held = backend_->memory_in_use();
   const std::size_t free = backend_->available_memory();
   const std::size_t most =
       free > std::numeric_limits<std::size_t>::max() - held ? free : free + held;
@@ -128,7 +127,7 @@ std::size_t Pipeline::Impl::available() const {
 
 Plan Pipeline::Impl::plan(const Drawing& drawing) {
   const Networks& networks = parts_.planned();
-  if (process_ == 0 && backend_->memory_kind() == MemoryKind::Host) process_ = resident_memory();
+  if (process_ == 0) process_ = backend_->memory_in_use();
   networks.transformer->check_size(drawing.grid(), static_cast<std::int64_t>(drawing.ids.size()));
   return make_plan(parts_, drawing, {.keep = keep_, .process = process_, .available = available()});
 }
@@ -149,22 +148,6 @@ void Pipeline::Impl::refuse_unfit(const Plan& plan, const Request& request,
   };
   throw Error(ErrorCode::OutOfMemory,
               refusal(plan, {.width = *request.width, .height = *request.height}, fits));
-}
-
-// Makes room for the run.
-void Pipeline::Impl::reserve(const Plan& plan) {
-  std::size_t activations = 0;
-  std::size_t workspace = 0;
-  for (const StagePlan& stage : plan.stages) {
-    activations = std::max(activations, stage.activations);
-    workspace = std::max(workspace, stage.workspace);
-  }
-  // Where memory is short, what the last run wrote must not count while the first network loads.
-  if (activations_.bytes() < activations || plan.keep == Keep::None) {
-    activations_ = Buffer();
-    activations_ = backend_->allocate(activations);
-  }
-  backend_->reserve_scratch(workspace);
 }
 
 Result Pipeline::Impl::generate(const Request& request, const ProgressFn& progress,
@@ -193,21 +176,30 @@ Result Pipeline::Impl::generate_on(Backend& backend, const Request& request,
   Drawing drawing = make_drawing(result.request, tokens);
   const Plan needed = plan(drawing);
   refuse_unfit(needed, result.request, tokens);
-  reserve(needed);
+  std::size_t workspace = 0;
+  for (const StagePlan& stage : needed.stages) workspace = std::max(workspace, stage.workspace);
+  backend_->reserve_scratch(workspace);
   drawing.tile = needed.tile;
   // Made beside the text encoder's work, which on a GPU takes no longer.
   std::future<std::vector<float>> noise =
       std::async(std::launch::async, noise_tokens, drawing.latent, request.seed, request.rng);
-  Arena arena(activations_.data(), activations_.bytes());
+  Arena& arena = activations_.arena();
+  arena.reset_peak();
   const Run run{.backend = backend, .arena = arena, .stop = std::move(stop)};
   RunObserver observer({.parts = parts_,
+                        .activations = activations_,
                         .plan = needed,
                         .run = run,
                         .progress = progress,
                         .request = result.request,
                         .drawing = drawing},
                        std::move(noise));
-  draw(run, parts_.loaded(), drawing, observer);
+  try {
+    draw(run, parts_.loaded(), drawing, observer);
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::OutOfMemory) throw;
+    throw Error(ErrorCode::OutOfMemory, shortage(needed, observer.stage(), error.what()));
+  }
   if (needed.keep == Keep::None) parts_.release(Stage::Decode);
   const std::int64_t scale = model_.vae().scale();
   result.drawn_width = drawing.latent.columns * scale;
@@ -239,9 +231,12 @@ Plan Pipeline::plan(const Request& request) const {
 std::string Pipeline::device_description() const {
   return impl_->backend().description();
 }
+std::size_t Pipeline::memory_in_use() const {
+  return impl_->backend().memory_in_use();
+}
 Ceilings Pipeline::measure_ceilings() const {
   const Rates rates = impl_->backend().measure_rates();
-  return {.flops = rates.flops, .bandwidth = rates.bandwidth};
+  return {.flops = rates.flops, .bandwidth = rates.bandwidth, .transfer = rates.transfer};
 }
 
 }  // namespace zimage

@@ -86,16 +86,17 @@ struct StagePlan {
   std::int64_t streamed = 0;    // of them: read again for each use
   std::size_t loading = 0;      // of mapped files, the most read at once while its network loads
   std::size_t host = 0;         // in host memory: noise, features, pixels
-  std::size_t total = 0;  // on the device, the most while it loads and runs, with what is kept
-  double flops = 0;       // of all its steps; convolutions counted as direct
+  std::size_t copies = 0;  // in page-locked host memory: the blocks that are streamed to a card
+  std::size_t total = 0;   // on the device, the most while it loads and runs, with what is kept
+  double flops = 0;        // of all its steps; convolutions counted as direct
 };
 
 struct Plan {
   std::array<StagePlan, 3> stages;  // in the order of Stage
   Keep keep = Keep::All;            // All or None
   std::int64_t tile = 0;  // side in latent pixels of the tiles that the decoder draws; 0: one piece
-  // On a CPU: of the program with the model open and nothing loaded. 0 where the device has memory
-  // of its own, which the totals are of.
+  // With the model open and nothing loaded: of the program on a CPU, of what the backend takes on a
+  // card, whose memory the totals are of.
   std::size_t process = 0;
   std::size_t total = 0;  // the largest of the stages'
   // What it may be: free memory and what this pipeline holds of it, or the limit if that is less.
@@ -113,8 +114,11 @@ struct PipelineOptions {
   // tokenizer.json, or a GGUF file with a vocabulary, when it lies elsewhere; empty: the text
   // encoder's own, else the model's.
   std::filesystem::path tokenizer = {};
-  std::string device = "auto";    // "auto", "cpu", "cuda", "cuda:1", "reference"
-  int threads = 0;                // 0: one for each core this process may use
+  std::string device = "auto";  // "auto", "cpu", "cuda", "cuda:1", "reference"
+  int threads = 0;              // 0: one for each core this process may use
+  // Of activations and arithmetic: "exact" is f32, "bf16" on CUDA; "fast" is not there yet. "auto"
+  // is bf16 on CUDA, exact on CPUs.
+  std::string precision = "auto";
   std::string encoding = "auto";  // of the transformer's matrices: "auto" or "fp8" (on CUDA)
   Keep keep = Keep::Auto;         // which networks stay loaded between stages and requests
   std::size_t memory_limit =
@@ -128,6 +132,7 @@ struct PipelineOptions {
 struct Ceilings {
   double flops = 0;      // floating-point operations a second, in the type the matrix products use
   double bandwidth = 0;  // bytes a second read from memory
+  double transfer = 0;   // bytes a second that streamed blocks are copied to a card with
 };
 
 // All calls of one kind of operation in profiled runs.
@@ -160,6 +165,9 @@ class Pipeline {
   Plan plan(const Request& request) const;
   // "cpu: AVX2, 2 threads".
   std::string device_description() const;
+  // Bytes of the device's memory that are taken now: by this process on a CPU, by this pipeline on
+  // a card.
+  std::size_t memory_in_use() const;
   // Draws once, waiting for every operation and timing it. Slower than generate().
   // Throws as generate() does.
   std::vector<OpProfile> profile(const Request& request);

@@ -186,6 +186,21 @@ TEST(Pipeline, LoadsAgainWhatWasReleased) {
   EXPECT_LE(resident_memory(), between + (std::size_t{4} << 20));
 }
 
+TEST(Pipeline, ComputesExactlyOnACpuAndRefusesOtherPrecisions) {
+  Pipeline exact({.model = kModel, .device = "cpu", .precision = "exact"});
+  Pipeline automatic({.model = kModel, .device = "cpu"});
+  EXPECT_EQ(exact.generate(small(48, 48)).image.rgb, automatic.generate(small(48, 48)).image.rgb);
+  for (const char* precision : {"bf16", "fast"}) {
+    const Error error =
+        error_of([&] { Pipeline({.model = kModel, .device = "cpu", .precision = precision}); });
+    EXPECT_EQ(error.code(), ErrorCode::Unsupported);
+    EXPECT_THAT(error.what(), HasSubstr("does not have it, expected auto or exact"));
+  }
+  const Error error = error_of([] { Pipeline({.model = kModel, .precision = "half"}); });
+  EXPECT_EQ(error.code(), ErrorCode::InvalidArgument);
+  EXPECT_THAT(error.what(), HasSubstr("precision is \"half\", expected auto, exact, bf16 or fast"));
+}
+
 TEST(Pipeline, NamesDevicesThatItDoesNotKnow) {
   const Error error = error_of([] { Pipeline({.model = kModel, .device = "tpu"}); });
   EXPECT_EQ(error.code(), ErrorCode::InvalidArgument);

@@ -63,24 +63,30 @@ void add_host(std::array<StagePlan, 3>& stages, const Networks& networks, const 
 
 }  // namespace
 
+std::size_t activation_bytes(const Plan& plan, Stage stage) {
+  const std::size_t latents = std::max(plan.stages[0].activations, plan.stages[1].activations);
+  const std::size_t decode = plan.stages[2].activations;
+  if (plan.keep == Keep::All) return std::max(latents, decode);
+  return stage == Stage::Decode ? decode : latents;
+}
+
 void add_totals(Plan& plan, MemoryKind memory) {
+  std::size_t most_workspace = 0;
+  for (const StagePlan& stage : plan.stages)
+    most_workspace = std::max(most_workspace, stage.workspace);
+  std::size_t resident = plan.process;
   std::size_t activations = 0;
   std::size_t workspace = 0;
-  if (memory == MemoryKind::Device) {
-    for (const StagePlan& stage : plan.stages) {
-      activations = std::max(activations, stage.activations);
-      workspace = std::max(workspace, stage.workspace);
-    }
-  }
-  std::size_t resident = plan.process;
   plan.total = 0;
   for (StagePlan& stage : plan.stages) {
-    if (plan.keep == Keep::None) resident = plan.process;
+    const bool alone = plan.keep == Keep::None;
+    if (alone) resident = plan.process;
     resident += stage.weights;
     if (memory == MemoryKind::Device) {
-      stage.total = resident + activations + workspace;
+      stage.total = resident + activation_bytes(plan, stage.stage) + most_workspace;
     } else {
       // Activations count as far as stages up to this one have written them.
+      if (alone && stage.stage == Stage::Decode) activations = 0;
       const std::size_t before = activations + workspace;
       activations = std::max(activations, stage.activations);
       workspace = std::max(workspace, stage.workspace);

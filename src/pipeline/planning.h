@@ -17,6 +17,10 @@ std::array<StagePlan, 3> plan_stages(PlanBackend& backend, const Networks& netwo
 // The same of the last stage alone.
 StagePlan plan_decode(PlanBackend& backend, const Networks& networks, const Drawing& drawing);
 
+// Bytes of the activations' memory while a stage runs. Where networks are released, the decoder's
+// is taken after theirs has been given back; else one block serves all stages.
+std::size_t activation_bytes(const Plan& plan, Stage stage);
+
 // Fills in the totals for plan.keep, which is All or None, from the stages' parts and plan.process.
 void add_totals(Plan& plan, MemoryKind memory);
 

@@ -28,10 +28,12 @@ void add_weights(StagePlan& stage, const Parts& parts) {
 
 // Streams as few blocks as make the stage fit, or all.
 void stream_layers(Plan& plan, StagePlan& stage, const PartSize& size, MemoryKind memory) {
-  // One streamed block needs its slot and saves nothing.
-  for (std::int64_t streamed = 2; streamed <= stage.layers; ++streamed) {
+  // As many streamed blocks as there are slots save nothing.
+  for (std::int64_t streamed = size.slots + 1; streamed <= stage.layers; ++streamed) {
+    const std::int64_t resident = stage.layers - streamed;
     stage.streamed = streamed;
-    stage.weights = size.weights_with(stage.layers - streamed);
+    stage.weights = size.weights_with(resident);
+    if (memory == MemoryKind::Device) stage.copies = size.streamed_with(resident);
     add_totals(plan, memory);
     if (stage.total <= plan.available) return;
   }
@@ -93,8 +95,12 @@ std::string refusal(const Plan& plan, const PictureSize& size,
                     const std::function<bool(const PictureSize&)>& fits) {
   std::size_t activations = 0;
   for (const StagePlan& stage : plan.stages) activations = std::max(activations, stage.activations);
+  const auto most_needed =
+      std::max_element(plan.stages.begin(), plan.stages.end(),
+                       [](const StagePlan& a, const StagePlan& b) { return a.total < b.total; });
   std::string text = "the request needs " + size_text(plan.total) + " (" + size_text(activations) +
-                     " of activations)" +
+                     " of activations; the most in stage \"" +
+                     std::string(name_of(most_needed->stage)) + "\")" +
                      (plan.keep == Keep::All ? " with every network loaded" : " at least") + ", " +
                      size_text(plan.available) + " are available; ";
   if (plan.keep == Keep::All)
@@ -117,6 +123,14 @@ std::string refusal(const Plan& plan, const PictureSize& size,
   if (both == 0) return text + "no size fits: free memory, or allow more";
   text += "the nearest sizes that fit are " + text_of(similar(both));
   return one > 0 ? text + " and " + text_of(sized(one, shorter)) : text;
+}
+
+std::string shortage(const Plan& plan, Stage stage, const std::string& found) {
+  const StagePlan& planned = plan.stages[static_cast<std::size_t>(stage)];
+  return std::string(name_of(stage)) + ": " + found + "; " + size_text(planned.total) +
+         " were planned for this stage, " + size_text(plan.available) +
+         " were available then: other programs have taken memory since. Free it, or allow less "
+         "(memory limit)";
 }
 
 }  // namespace zimage

@@ -34,4 +34,8 @@ struct PictureSize {
 std::string refusal(const Plan& plan, const PictureSize& size,
                     const std::function<bool(const PictureSize&)>& fits);
 
+// For a stage that found less memory than the plan had seen: what it needs, and what helps. `found`
+// is the backend's own text.
+std::string shortage(const Plan& plan, Stage stage, const std::string& found);
+
 }  // namespace zimage

@@ -15,6 +15,7 @@
 #include "base/process_memory.h"
 #include "error_of.h"
 #include "own_memory.h"
+#include "pipeline/planning.h"
 #include "temp_folder.h"
 
 namespace zimage {
@@ -122,6 +123,7 @@ TEST(Residency, NamesTheNearestSizesThatFit) {
   EXPECT_EQ(error.code(), ErrorCode::OutOfMemory);
   EXPECT_FALSE(began);
   const std::string text = error.what();
+  EXPECT_THAT(text, HasSubstr("of activations; the most in stage \"decode\")"));
   const std::string words = "the nearest sizes that fit are ";
   ASSERT_THAT(text, HasSubstr(words));
   long long sizes[4] = {};
@@ -137,6 +139,37 @@ TEST(Residency, NamesTheNearestSizesThatFit) {
   EXPECT_TRUE(fits(sizes[2], sizes[3])) << text;
   EXPECT_EQ(sizes[3], 208);
   EXPECT_FALSE(fits(sizes[2] + 16, sizes[3])) << text;
+}
+
+// The decoder's activations are not there while the other networks run, nor theirs while it runs.
+TEST(Residency, CountsACardsActivationsByStage) {
+  Plan plan;
+  plan.process = 1000;
+  const auto stage = [](Stage name, std::size_t weights, std::size_t activations) {
+    return StagePlan{
+        .stage = name, .weights = weights, .activations = activations, .workspace = weights / 100};
+  };
+  plan.stages = {stage(Stage::EncodePrompt, 70000, 30), stage(Stage::Denoise, 120000, 200),
+                 stage(Stage::Decode, 1000, 10000)};
+  plan.keep = Keep::None;
+  add_totals(plan, MemoryKind::Device);
+  EXPECT_EQ(plan.stages[0].total, 1000U + 70000 + 200 + 1200);
+  EXPECT_EQ(plan.stages[1].total, 1000U + 120000 + 200 + 1200);
+  EXPECT_EQ(plan.stages[2].total, 1000U + 1000 + 10000 + 1200);
+  EXPECT_EQ(plan.total, plan.stages[1].total);
+  plan.keep = Keep::All;
+  add_totals(plan, MemoryKind::Device);
+  EXPECT_EQ(plan.stages[0].total, 1000U + 70000 + 10000 + 1200);
+  EXPECT_EQ(plan.total, 1000U + 191000 + 10000 + 1200);
+}
+
+TEST(Residency, SaysWhatAStageLacks) {
+  Plan plan;
+  plan.stages[2] = {.stage = Stage::Decode, .total = std::size_t{3} << 30};
+  plan.available = std::size_t{4} << 30;
+  EXPECT_THAT(shortage(plan, Stage::Decode, "cuda: 1.3 GiB asked for"),
+              testing::AllOf(HasSubstr("decode: cuda: 1.3 GiB asked for; 3.00 GiB were planned"),
+                             HasSubstr("4.00 GiB were available then")));
 }
 
 TEST(Residency, SaysWhenNoSizeFits) {

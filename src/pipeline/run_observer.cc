@@ -6,6 +6,7 @@
 #include <string>
 
 #include "image/pixels.h"
+#include "pipeline/planning.h"
 
 namespace zimage {
 namespace {
@@ -80,12 +81,16 @@ void RunObserver::begin(Stage stage) {
   stage_ = stage;
   report(0);
   const Clock::time_point start = Clock::now();
+  // The caption features, which the text encoder leaves, stay where they are.
+  const bool moves = stage != Stage::Denoise;
   if (context_.plan.keep == Keep::None) {
+    if (moves) context_.activations.release();
     for (const Stage other : {Stage::EncodePrompt, Stage::Denoise, Stage::Decode}) {
       if (other != stage) context_.parts.release(other);
     }
   }
   context_.parts.load(stage, context_.plan.stages[static_cast<std::size_t>(stage)].streamed);
+  if (moves) context_.activations.reserve(activation_bytes(context_.plan, stage));
   timings.load += seconds_since(start);
   start_ = Clock::now();
 }

@@ -1,11 +1,12 @@
-// What stands around a drawing while it runs: loads and releases its networks, takes times, checks
-// that results are finite, reports progress.
+// What stands around a drawing while it runs: loads and releases its networks, makes room for its
+// activations, takes times, checks that results are finite, reports progress.
 #pragma once
 
 #include <chrono>
 #include <future>
 #include <vector>
 
+#include "pipeline/activations.h"
 #include "pipeline/parts.h"
 
 namespace zimage {
@@ -15,6 +16,7 @@ class RunObserver final : public DrawingObserver {
   // `noise` is waited for when the denoising begins. All references must outlive this.
   struct Context {
     Parts& parts;
+    Activations& activations;
     const Plan& plan;
     const Run& run;
     const ProgressFn& progress;
@@ -26,6 +28,9 @@ class RunObserver final : public DrawingObserver {
 
   Timings timings;
   Image image;  // of the request's size, once decoded
+
+  // The one that began last.
+  Stage stage() const { return stage_; }
 
   // Throws Numerics when a stage's result has NaN or infinity, naming the stage.
   void begin(Stage stage) override;

@@ -82,7 +82,7 @@ void forward(const Run& run, const Qwen3Config& c, const Qwen3Layer& layer, cons
 }  // namespace
 
 Qwen3Encoder::Qwen3Encoder(TensorSource& source, const Qwen3Config& config, Backend& backend,
-                           std::int64_t resident_layers)
+                           const LayerPlacement& placement)
     : config_(config),
       source_(&source),
       layers_(
@@ -90,7 +90,7 @@ Qwen3Encoder::Qwen3Encoder(TensorSource& source, const Qwen3Config& config, Back
           [config](const WeightScope& w, std::int64_t layer) {
             return load_layer(w["layers"][std::to_string(layer)], config);
           },
-          resident_layers) {
+          placement) {
   embedding_ = source.tensor("embed_tokens.weight", {config.vocabulary, config.hidden});
   source.ignore("layers." + std::to_string(config.used_layers()) + ".");
   source.ignore("norm.");

@@ -44,10 +44,10 @@ struct Qwen3Layer {
 
 class Qwen3Encoder {
  public:
-  // Loads the weights, of the layers the first `resident_layers`. The embedding table stays on the
-  // host, a view into `source`, which must outlive this; it is evicted after each use.
+  // Loads the weights, the layers' as `placement` says. The embedding table stays on the host, a
+  // view into `source`, which must outlive this; it is evicted after each use.
   Qwen3Encoder(TensorSource& source, const Qwen3Config& config, Backend& backend,
-               std::int64_t resident_layers = kAllLayers);
+               const LayerPlacement& placement = {});
 
   const Qwen3Config& config() const { return config_; }
   const LayerStore<Qwen3Layer>& layers() const { return layers_; }

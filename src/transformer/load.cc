@@ -65,7 +65,7 @@ ZImageTransformer::Edges ZImageTransformer::load_edges(const WeightScope& w,
 }
 
 ZImageTransformer::ZImageTransformer(TensorSource& source, const TransformerConfig& config,
-                                     Backend& backend, std::int64_t resident_layers)
+                                     Backend& backend, const LayerPlacement& placement)
     : config_(config),
       edges_(load_module(source, backend,
                          [&](const WeightScope& w) { return load_edges(w, config); })),
@@ -82,6 +82,6 @@ ZImageTransformer::ZImageTransformer(TensorSource& source, const TransformerConf
           [config](const WeightScope& w, std::int64_t i) {
             return load_block(w["layers"][std::to_string(i)], config);
           },
-          resident_layers) {}
+          placement) {}
 
 }  // namespace zimage

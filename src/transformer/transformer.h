@@ -32,10 +32,9 @@ struct Conditioning {
 
 class ZImageTransformer {
  public:
-  // Loads the weights; of the main blocks the first `resident_layers`. `source` and `backend` must
-  // outlive this.
+  // Loads the weights, the main blocks' as `placement` says. Everything given must outlive this.
   ZImageTransformer(TensorSource& source, const TransformerConfig& config, Backend& backend,
-                    std::int64_t resident_layers = kAllLayers);
+                    const LayerPlacement& placement = {});
 
   const TransformerConfig& config() const { return config_; }
   // The main blocks; where they are streamed, forward() cannot be recorded.

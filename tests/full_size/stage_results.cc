@@ -20,9 +20,6 @@
 #include "pipeline/model.h"
 #include "safetensors_text.h"
 #include "transformer/transformer.h"
-#ifdef ZIMAGE_CUDA
-#include "backend/cuda/cuda_backend.h"
-#endif
 
 namespace zimage {
 namespace {
@@ -51,14 +48,8 @@ void write_safetensors(const std::string& path, const std::vector<Named>& tensor
 }
 
 std::unique_ptr<Backend> backend_of(const std::string& device, const std::string& precision) {
-#ifdef ZIMAGE_CUDA
-  if (device == "cuda" && precision == "f32") {
-    CudaOptions options;
-    options.activations = DType::F32;
-    return make_cuda_backend(0, options);
-  }
-#endif
-  std::unique_ptr<Backend> backend = make_backend(device, 0);
+  std::unique_ptr<Backend> backend =
+      make_backend({.device = device, .precision = precision == "f32" ? "exact" : "auto"});
   if (precision == "fp8") backend->set_encoding(Encoding::Fp8);
   return backend;
 }

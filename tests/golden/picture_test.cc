@@ -112,7 +112,7 @@ class TinyModel {
   }
 
   Model model_{PipelineOptions{.model = kModel}};
-  std::unique_ptr<Backend> backend_ = make_backend("cpu", 0);
+  std::unique_ptr<Backend> backend_ = make_backend({.device = "cpu"});
   std::unique_ptr<PartWeights> text_ = model_.open("text_encoder");
   std::unique_ptr<PartWeights> transformer_ = model_.open("transformer");
   std::unique_ptr<PartWeights> vae_ = model_.open("vae");

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "backend/cuda/check_cuda.h"
+#include "backend/cuda/host_slabs.h"
 #include "backend/cuda/kernels/kernels.h"
 #include "base/error.h"
 #include "base/log.h"
@@ -46,6 +47,10 @@ std::unique_ptr<Backend> make_cuda_backend(int device, const CudaOptions& option
 
 namespace cuda {
 namespace {
+
+// What a context takes with the code of this program and of cuBLASLt, about as nvidia-smi counts it
+// on an H100.
+constexpr std::size_t kContextBytes = std::size_t{560} << 20;
 
 // The file of measured choices for this card and library.
 std::filesystem::path cache_file(const std::filesystem::path& folder, std::string card) {
@@ -166,6 +171,14 @@ std::size_t CudaBackend::available_memory() const {
   return free;
 }
 
+std::size_t CudaBackend::memory_in_use() const {
+  return kContextBytes + Matmul::kWorkspaceBytes + Uploader::kDeviceBytes + allocated_;
+}
+
+std::unique_ptr<HostSlabs> CudaBackend::make_host_slabs() {
+  return std::make_unique<PinnedSlabs>(*this);
+}
+
 void CudaBackend::set_encoding(Encoding encoding) {
   if (encoding == Encoding::Fp8 && !fp8_) {
     throw Error(ErrorCode::Unsupported,
@@ -195,16 +208,19 @@ void* CudaBackend::do_allocate(std::size_t bytes) {
                                             " are free on device " + std::to_string(device_));
   }
   check_cuda(status);
+  allocated_ += bytes;
   return data;
 }
 
-void CudaBackend::do_free(void* data, std::size_t /*bytes*/) noexcept {
+void CudaBackend::do_free(void* data, std::size_t bytes) noexcept {
+  if (data != nullptr) allocated_ -= bytes;
   try {
     static_cast<void>(queue());
-    flush();  // it may use this memory
-    check_cuda(cudaFree(data));
+    flush();                     // it may use this memory
+    check_cuda(cudaFree(data));  // waits for every stream
   } catch (const std::exception& error) {
-    log(LogLevel::Warning, error.what());
+    // A lost device refuses to free anything: one word about it is enough.
+    if (!std::exchange(free_failed_, true)) log(LogLevel::Warning, error.what());
   }
 }
 
@@ -249,16 +265,21 @@ Rates CudaBackend::measure_rates() {
     check_cuda(
         cudaMemcpyAsync(a.data(), b.data(), shape.bytes(), cudaMemcpyDeviceToDevice, stream_));
   });
+  const PinnedBlock host(shape.bytes());
+  const double transferred = least_seconds(stream_, [&] {
+    check_cuda(
+        cudaMemcpyAsync(c.data(), host.data(), host.bytes(), cudaMemcpyHostToDevice, stream_));
+  });
   return {.flops = 2.0 * kSide * kSide * kSide / multiplied,
-          .bandwidth = 4.0 * static_cast<double>(shape.bytes()) / copied};
+          .bandwidth = 4.0 * static_cast<double>(shape.bytes()) / copied,
+          .transfer = static_cast<double>(host.bytes()) / transferred};
 }
 
 void CudaBackend::reserve_scratch(std::size_t bytes) {
   if (bytes <= scratch_bytes_) return;
   quantized_ = {};
   synchronize();
-  check_cuda(cudaFree(std::exchange(scratch_, nullptr)));
-  scratch_bytes_ = 0;
+  do_free(std::exchange(scratch_, nullptr), std::exchange(scratch_bytes_, 0));
   scratch_ = do_allocate(bytes);
   scratch_bytes_ = bytes;
 }

@@ -26,15 +26,26 @@ class CudaBackend final : public Backend {
   DType activation_dtype() const override { return options_.activations; }
   MemoryKind memory_kind() const override { return MemoryKind::Device; }
   std::size_t available_memory() const override;
+  // Of the context an estimate; of other processes nothing.
+  std::size_t memory_in_use() const override;
+  std::unique_ptr<HostSlabs> make_host_slabs() override;
   void synchronize() override;
   std::size_t scratch_bytes(ScratchOp op, const Tensor& out, const Tensor& x,
                             const Weight& weight) const override;
   void reserve_scratch(std::size_t bytes) override;
   void set_encoding(Encoding encoding) override;
-  // A product of 8192 x 8192 matrices, and copies between buffers of 128 MiB (bytes read and
-  // written).
+  // A product of 8192 x 8192 matrices, copies between buffers of 128 MiB (bytes read and written),
+  // and copies of as many page-locked bytes.
   Rates measure_rates() override;
   std::unique_ptr<Recording> record(std::function<void()> enqueue) override;
+
+  // For classes that enqueue beside the operations.
+  int device() const { return device_; }
+  // The stream, with this device made the calling thread's.
+  cudaStream_t queue() const;
+  // The same at the start of whatever is enqueued: what is held back comes first, and what rms_norm
+  // left in scratch is not used again.
+  cudaStream_t start();
 
  private:
   void* do_allocate(std::size_t bytes) override;
@@ -65,11 +76,6 @@ class CudaBackend final : public Backend {
   void do_group_norm(const Tensor& out, const Tensor& x, const Tensor& weight, const Tensor& bias,
                      const GroupNormArgs& args) override;
 
-  // The stream, with this device made the calling thread's.
-  cudaStream_t queue() const;
-  // The same at the start of whatever is enqueued: what is held back comes first, and what rms_norm
-  // left in scratch is not used again.
-  cudaStream_t start();
   // Enqueues the add_gated_rms_norm that is held back, if any.
   void flush();
   // At least `bytes` of scratch, grown outside recordings where reserve_scratch() asked for less.
@@ -101,8 +107,6 @@ class CudaBackend final : public Backend {
   void conv_by_patches(const Tensor& out, const Tensor& x, const Weight& weight,
                        const ConvArgs& args);
 
-  friend class GraphRecording;
-
   int device_;
   CudaOptions options_;
   bool hopper_ = false;
@@ -127,6 +131,8 @@ class CudaBackend final : public Backend {
   Tensor quantized_;
   void* scratch_ = nullptr;
   std::size_t scratch_bytes_ = 0;
+  std::size_t allocated_ = 0;  // bytes of everything from do_allocate()
+  bool free_failed_ = false;
 };
 
 }  // namespace zimage::cuda

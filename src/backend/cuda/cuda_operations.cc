@@ -11,7 +11,7 @@ namespace {
 
 constexpr std::int64_t kHeadDim = 128;  // what the attention kernels are made for
 // What attention and convolutions in chunks may take at a time.
-constexpr std::int64_t kChunkBytes = std::int64_t{128} << 20;
+constexpr std::int64_t kChunkBytes = std::int64_t{64} << 20;
 
 Tensor matrix_of(const Weight& weight) {
   return {weight.data, weight.dtype, {weight.out, weight.kernel * weight.kernel * weight.in}};

@@ -20,7 +20,6 @@
 namespace zimage::cuda {
 namespace {
 
-constexpr std::size_t kWorkspaceBytes = std::size_t{64} << 20;
 constexpr int kCandidates = 12;
 constexpr int kRepeats = 4;
 // The name of our own kernel in the cache file; cuBLASLt's algorithms are 128 hexadecimal digits.
@@ -144,7 +143,7 @@ Matmul::~Matmul() {
 void Matmul::run(const MatmulShape& shape, const void* x, const void* w, void* out, float alpha,
                  cudaStream_t stream) {
   if (shape.rows == 0 || shape.columns == 0) return;
-  enqueue(plan_of(shape), x, w, out, alpha, stream);
+  enqueue(plan_of(shape, w), x, w, out, alpha, stream);
 }
 
 void Matmul::enqueue(const Plan& plan, const void* x, const void* w, void* out, float alpha,
@@ -162,13 +161,13 @@ void Matmul::enqueue(const Plan& plan, const void* x, const void* w, void* out, 
                             stream));
 }
 
-Matmul::Plan& Matmul::plan_of(const MatmulShape& shape) {
+Matmul::Plan& Matmul::plan_of(const MatmulShape& shape, const void* w) {
   const std::string text = text_of(shape);
   const auto found = plans_.find(text);
   if (found != plans_.end()) return found->second;
   Plan& plan = plans_.try_emplace(text, shape).first->second;
   try {
-    choose(plan);
+    choose(plan, w);
   } catch (...) {
     plans_.erase(text);
     throw;
@@ -176,7 +175,7 @@ Matmul::Plan& Matmul::plan_of(const MatmulShape& shape) {
   return plan;
 }
 
-void Matmul::choose(Plan& plan) {
+void Matmul::choose(Plan& plan, const void* w) {
   const std::string text = text_of(plan.shape);
   if (take_known(plan, text)) return;
   const std::vector<cublasLtMatmulAlgo_t> candidates = candidates_of(plan);
@@ -184,7 +183,7 @@ void Matmul::choose(Plan& plan) {
     throw Error(ErrorCode::Unsupported, "cuda: cuBLASLt has no algorithm for the product " + text);
   }
   plan.algorithm = candidates[0];
-  if (!options_.tune || plan.own || !measure(plan, candidates)) return;
+  if (!options_.tune || plan.own || !measure(plan, w, candidates)) return;
   choices_[text] = plan.own ? kOwn : to_hex(plan.algorithm);
   write_cache();
 }
@@ -233,29 +232,26 @@ std::vector<cublasLtMatmulAlgo_t> Matmul::candidates_of(const Plan& plan) const 
   return candidates;
 }
 
-// Sets the plan to the fastest on random numbers; false, leaving it as it is, without the memory.
-bool Matmul::measure(Plan& plan, std::span<const cublasLtMatmulAlgo_t> candidates) {
+// Sets the plan to the fastest on random numbers and real weights, which are only read; false,
+// leaving it as it is, without the memory.
+bool Matmul::measure(Plan& plan, const void* w, std::span<const cublasLtMatmulAlgo_t> candidates) {
   const MatmulShape& s = plan.shape;
-  const std::int64_t w_rows = s.w_by_depth ? s.depth : s.columns;
   Tensor x{nullptr, s.in, {s.rows * s.x_stride}};
-  Tensor w{nullptr, s.in, {w_rows * s.w_stride}};
   Tensor out{nullptr, s.out, {s.rows * s.out_stride}};
   const Scratch x_memory(x.bytes());
-  const Scratch w_memory(w.bytes());
   const Scratch out_memory(out.bytes());
-  if (x_memory.failed() || w_memory.failed() || out_memory.failed()) {
+  if (x_memory.failed() || out_memory.failed()) {
     static_cast<void>(cudaGetLastError());  // no fault of the device
     return false;
   }
   x.data = x_memory.data();
-  w.data = w_memory.data();
   out.data = out_memory.data();
-  for (const Tensor& tensor : {x, w, out}) kernels::fill_noise(tensor, tuning_stream_);
+  for (const Tensor& tensor : {x, out}) kernels::fill_noise(tensor, tuning_stream_);
   cublasLtMatmulAlgo_t fastest = plan.algorithm;
-  float best = time(plan, x.data, w.data, out.data);
+  float best = time(plan, x.data, w, out.data);
   for (const cublasLtMatmulAlgo_t& candidate : candidates.subspan(1)) {
     plan.algorithm = candidate;
-    const float elapsed = time(plan, x.data, w.data, out.data);
+    const float elapsed = time(plan, x.data, w, out.data);
     if (elapsed >= best) continue;
     best = elapsed;
     fastest = candidate;
@@ -264,7 +260,7 @@ bool Matmul::measure(Plan& plan, std::span<const cublasLtMatmulAlgo_t> candidate
   if (!options_.hopper || !plan.own_fits()) return true;
   plan.own = true;
   // A margin, for the two were not measured at the same moment.
-  plan.own = time(plan, x.data, w.data, out.data) < 0.97F * best;
+  plan.own = time(plan, x.data, w, out.data) < 0.97F * best;
   return true;
 }
 

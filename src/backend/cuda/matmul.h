@@ -40,6 +40,9 @@ struct MatmulOptions {
 
 class Matmul {
  public:
+  // Of device memory, held as long as this lives.
+  static constexpr std::size_t kWorkspaceBytes = std::size_t{32} << 20;
+
   explicit Matmul(const MatmulOptions& options);
   ~Matmul();
   Matmul(const Matmul&) = delete;
@@ -52,11 +55,12 @@ class Matmul {
 
  private:
   struct Plan;
-  Plan& plan_of(const MatmulShape& shape);
-  void choose(Plan& plan);
+  // `w` is what candidates are timed on.
+  Plan& plan_of(const MatmulShape& shape, const void* w);
+  void choose(Plan& plan, const void* w);
   bool take_known(Plan& plan, const std::string& text);
   std::vector<cublasLtMatmulAlgo_t> candidates_of(const Plan& plan) const;
-  bool measure(Plan& plan, std::span<const cublasLtMatmulAlgo_t> candidates);
+  bool measure(Plan& plan, const void* w, std::span<const cublasLtMatmulAlgo_t> candidates);
   float time(const Plan& plan, const void* x, const void* w, void* out);
   void enqueue(const Plan& plan, const void* x, const void* w, void* out, float alpha,
                cudaStream_t stream) const;

@@ -74,14 +74,4 @@ void Uploader::stage(const void* source, std::size_t bytes, const std::function<
   check_cuda(cudaEventRecord(slot.done, stream_));
 }
 
-void Uploader::release() {
-  check_cuda(cudaStreamSynchronize(stream_));
-  for (Slot& slot : slots_) {
-    static_cast<void>(cudaFreeHost(slot.host));
-    static_cast<void>(cudaFree(slot.device));
-    slot.host = nullptr;
-    slot.device = nullptr;
-  }
-}
-
 }  // namespace zimage::cuda

@@ -12,7 +12,8 @@ namespace zimage::cuda {
 
 class Uploader {
  public:
-  static constexpr std::size_t kSlotBytes = std::size_t{32} << 20;
+  static constexpr std::size_t kSlotBytes = std::size_t{8} << 20;
+  static constexpr std::size_t kDeviceBytes = 2 * kSlotBytes;  // the most it takes on the device
 
   explicit Uploader(cudaStream_t stream) : stream_(stream) {}
   ~Uploader();
@@ -28,9 +29,6 @@ class Uploader {
   // Copies up to kSlotBytes to device memory of the uploader's own and calls `use` with its
   // address; what `use` enqueues on the stream may read it.
   void stage(const void* source, std::size_t bytes, const std::function<void(void*)>& use);
-
-  // Gives the blocks back; the next call takes new ones. Waits for the stream.
-  void release();
 
  private:
   struct Slot {

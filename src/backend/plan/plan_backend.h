@@ -38,6 +38,7 @@ class PlanBackend final : public Backend {
   DType activation_dtype() const override { return target_.activation_dtype(); }
   MemoryKind memory_kind() const override { return target_.memory_kind(); }
   std::size_t available_memory() const override { return target_.available_memory(); }
+  std::size_t memory_in_use() const override { return target_.memory_in_use(); }
   void synchronize() override {}
   bool reads_weights() const override { return false; }
   void set_encoding(Encoding encoding) override { target_.set_encoding(encoding); }

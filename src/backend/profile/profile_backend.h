@@ -38,6 +38,7 @@ class ProfileBackend final : public Backend {
   void reserve_scratch(std::size_t bytes) override { target_.reserve_scratch(bytes); }
   void set_encoding(Encoding encoding) override { target_.set_encoding(encoding); }
   std::size_t available_memory() const override { return target_.available_memory(); }
+  std::size_t memory_in_use() const override { return target_.memory_in_use(); }
   Rates measure_rates() override { return target_.measure_rates(); }
   // Runs eagerly: what is captured cannot be timed one by one.
   std::unique_ptr<Recording> record(std::function<void()> enqueue) override;

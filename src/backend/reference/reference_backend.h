@@ -16,6 +16,7 @@ class ReferenceBackend : public Backend {
   MemoryKind memory_kind() const override { return MemoryKind::Host; }
   // What the system has free; no container limit is looked at.
   std::size_t available_memory() const override;
+  std::size_t memory_in_use() const override;
   void synchronize() override {}
   std::unique_ptr<Recording> record(std::function<void()> enqueue) override;
 

@@ -2,8 +2,6 @@
 // order.
 #include <algorithm>
 #include <cstring>
-#include <fstream>
-#include <limits>
 #include <new>
 #include <string>
 #include <utility>
@@ -11,6 +9,7 @@
 #include "backend/reference/reference_backend.h"
 #include "base/error.h"
 #include "base/float16.h"
+#include "base/process_memory.h"
 
 namespace zimage {
 namespace {
@@ -47,15 +46,11 @@ std::unique_ptr<Recording> ReferenceBackend::record(std::function<void()> enqueu
 }
 
 std::size_t ReferenceBackend::available_memory() const {
-  std::ifstream info("/proc/meminfo");
-  std::string key;
-  std::size_t kibibytes = 0;
-  std::string unit;
-  while (info >> key >> kibibytes) {
-    std::getline(info, unit);
-    if (key == "MemAvailable:") return kibibytes * 1024;
-  }
-  return std::numeric_limits<std::size_t>::max();
+  return zimage::available_memory();
+}
+
+std::size_t ReferenceBackend::memory_in_use() const {
+  return resident_memory();
 }
 
 void* ReferenceBackend::do_allocate(std::size_t bytes) {

@@ -4,9 +4,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <filesystem>
-#include <limits>
 #include <map>
 #include <string_view>
 
@@ -15,6 +15,7 @@
 #include "cli/default_model.h"
 #include "cli/json_line.h"
 #include "cli/output_file.h"
+#include "cli/plan.h"
 #include "cli/progress.h"
 
 namespace zimage::cli {
@@ -32,15 +33,24 @@ double seconds_of(const Timings& timings, Stage stage) {
 }
 
 // Draws one picture; gives its wall time.
-double timed(Pipeline& pipeline, const Request& request, Timings& timings) {
+double timed(Pipeline& pipeline, const Request& request, Timings& timings,
+             const ProgressFn& progress = {}) {
   const Clock::time_point start = Clock::now();
-  timings = pipeline.generate(request).timings;
+  timings = pipeline.generate(request, progress).timings;
   return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+// Of an even number of values the mean of the middle two.
+double median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  const std::size_t half = values.size() / 2;
+  return values.size() % 2 == 1 ? values[half] : (values[half - 1] + values[half]) / 2;
 }
 
 void raise(Ceilings& ceilings, const Ceilings& measured) {
   ceilings.flops = std::max(ceilings.flops, measured.flops);
   ceilings.bandwidth = std::max(ceilings.bandwidth, measured.bandwidth);
+  ceilings.transfer = std::max(ceilings.transfer, measured.transfer);
 }
 
 double rate(const BenchRow& row) {
@@ -70,25 +80,38 @@ OrderedJson row_json(const BenchReport& report, const BenchRow& row) {
           {"share_of_peak", share(report, row)}};
 }
 
+OrderedJson stages_json(const BenchReport& report) {
+  OrderedJson array = OrderedJson::array();
+  for (const BenchRow& row : report.stages) {
+    array.push_back(row_json(report, row));
+    array.back()["planned_bytes"] = row.planned;
+    array.back()["memory_bytes"] = row.memory;
+  }
+  return array;
+}
+
 OrderedJson rows_json(const BenchReport& report, const std::vector<BenchRow>& rows) {
   OrderedJson array = OrderedJson::array();
   for (const BenchRow& row : rows) array.push_back(row_json(report, row));
   return array;
 }
 
-// Each kind of operation at its best in `repeat` profiled pictures, the most time first.
-std::vector<BenchRow> best_operations(Pipeline& pipeline, const Request& request, int repeat) {
-  std::map<std::string, BenchRow> best;
+// Each kind of operation at its median in `repeat` profiled pictures, the most time first.
+std::vector<BenchRow> profile_operations(Pipeline& pipeline, const Request& request, int repeat) {
+  std::map<std::string, BenchRow> found;
+  std::map<std::string, std::vector<double>> seconds;
   for (int i = 0; i < repeat; ++i) {
     for (const OpProfile& profile : pipeline.profile(request)) {
-      const auto [found, added] = best.try_emplace(
-          profile.name, BenchRow{profile.name, profile.calls, profile.seconds, profile.flops});
-      if (!added) found->second.seconds = std::min(found->second.seconds, profile.seconds);
+      found[profile.name] = {.name = profile.name, .calls = profile.calls, .flops = profile.flops};
+      seconds[profile.name].push_back(profile.seconds);
     }
   }
   std::vector<BenchRow> rows;
-  rows.reserve(best.size());
-  for (const auto& [name, row] : best) rows.push_back(row);
+  rows.reserve(found.size());
+  for (const auto& [name, row] : found) {
+    rows.push_back(row);
+    rows.back().seconds = median(seconds[name]);
+  }
   std::sort(rows.begin(), rows.end(),
             [](const BenchRow& a, const BenchRow& b) { return a.seconds > b.seconds; });
   return rows;
@@ -102,24 +125,31 @@ BenchReport run_bench(Pipeline& pipeline, const Request& request, int repeat) {
   report.device = pipeline.device_description();
   report.repeat = repeat;
   report.ceilings = pipeline.measure_ceilings();
-  for (const StagePlan& stage : pipeline.plan(request).stages) {
+  const Plan plan = pipeline.plan(request);
+  report.choices = choices_text(plan);
+  for (const StagePlan& stage : plan.stages) {
     report.stages.push_back({.name = std::string(name_of(stage.stage)),
                              .calls = stage.stage == Stage::Denoise ? *report.request.steps : 1,
-                             .seconds = std::numeric_limits<double>::infinity(),
-                             .flops = stage.flops});
+                             .flops = stage.flops,
+                             .planned = stage.total});
   }
   Timings timings;
-  report.first_seconds = timed(pipeline, request, timings);
+  // The last call of a stage comes while all of its memory is taken.
+  report.first_seconds = timed(pipeline, request, timings, [&](const Progress& progress) {
+    report.stages[static_cast<std::size_t>(progress.stage)].memory = pipeline.memory_in_use();
+  });
   report.load_seconds = timings.load;
-  report.warm_seconds = std::numeric_limits<double>::infinity();
+  std::vector<double> whole;
+  std::array<std::vector<double>, 3> seconds;
   for (int i = 0; i < repeat; ++i) {
-    report.warm_seconds = std::min(report.warm_seconds, timed(pipeline, request, timings));
-    for (const Stage stage : {Stage::EncodePrompt, Stage::Denoise, Stage::Decode}) {
-      double& best = report.stages[static_cast<std::size_t>(stage)].seconds;
-      best = std::min(best, seconds_of(timings, stage));
-    }
+    whole.push_back(timed(pipeline, request, timings));
+    for (const Stage stage : {Stage::EncodePrompt, Stage::Denoise, Stage::Decode})
+      seconds[static_cast<std::size_t>(stage)].push_back(seconds_of(timings, stage));
   }
-  report.operations = best_operations(pipeline, request, repeat);
+  report.warm_seconds = median(whole);
+  report.least_seconds = *std::min_element(whole.begin(), whole.end());
+  for (std::size_t i = 0; i < seconds.size(); ++i) report.stages[i].seconds = median(seconds[i]);
+  report.operations = profile_operations(pipeline, request, repeat);
   raise(report.ceilings, pipeline.measure_ceilings());
   report.peak_memory = peak_resident_memory();
   return report;
@@ -127,9 +157,14 @@ BenchReport run_bench(Pipeline& pipeline, const Request& request, int repeat) {
 
 std::string bench_table(const BenchReport& report) {
   std::string text = fmt::format(
-      "{}, {}x{}, {} steps\n{}\npeak {:.1f} GFLOP/s, memory {:.1f} GB/s, measured in this run\n",
+      "{}, {}x{}, {} steps\n{}\npeak {:.1f} GFLOP/s, memory {:.1f} GB/s, measured in this "
+      "run{}\n{}\n",
       report.model, *report.request.width, *report.request.height, *report.request.steps,
-      report.device, report.ceilings.flops / 1e9, report.ceilings.bandwidth / 1e9);
+      report.device, report.ceilings.flops / 1e9, report.ceilings.bandwidth / 1e9,
+      report.ceilings.transfer > 0
+          ? fmt::format("; copies to the device {:.1f} GB/s", report.ceilings.transfer / 1e9)
+          : "",
+      report.choices);
   const auto head = [&](const char* name) {
     text += fmt::format("\n{:<22}{:>7}{:>14}{:>11}{:>11}{:>10}\n", name, "calls", "time", "GFLOP",
                         "GFLOP/s", "of peak");
@@ -145,13 +180,19 @@ std::string bench_table(const BenchReport& report) {
   head("stage");
   for (const BenchRow& row : report.stages) add(row);
   add(sum(report));
+  text += fmt::format("\n{:<22}{:>16}{:>16}\n", "memory", "planned", "at its end");
+  for (const BenchRow& row : report.stages) {
+    text += fmt::format("{:<22}{:>12.1f} MiB{:>12.1f} MiB\n", row.name,
+                        static_cast<double>(row.planned) / 0x1p20,
+                        static_cast<double>(row.memory) / 0x1p20);
+  }
   head("operation");
   for (const BenchRow& row : report.operations) add(row);
   text += fmt::format(
-      "\nbest of {}; a warm picture takes {:.3f} s, the first one {:.3f} s ({:.3f} s of it "
-      "loading); peak memory {:.1f} MiB\n",
-      report.repeat, report.warm_seconds, report.first_seconds, report.load_seconds,
-      static_cast<double>(report.peak_memory) / 0x1p20);
+      "\nmedian of {}; a warm picture takes {:.3f} s (least {:.3f} s), the first one {:.3f} s "
+      "({:.3f} s of it loading); peak memory of the process {:.1f} MiB\n",
+      report.repeat, report.warm_seconds, report.least_seconds, report.first_seconds,
+      report.load_seconds, static_cast<double>(report.peak_memory) / 0x1p20);
   return text;
 }
 
@@ -164,10 +205,12 @@ std::string bench_json(const BenchReport& report) {
                     {"repeat", report.repeat},
                     {"peak_flops_per_second", report.ceilings.flops},
                     {"peak_bytes_per_second", report.ceilings.bandwidth},
-                    {"stages", rows_json(report, report.stages)},
+                    {"peak_transfer_bytes_per_second", report.ceilings.transfer},
+                    {"stages", stages_json(report)},
                     {"total", row_json(report, sum(report))},
                     {"operations", rows_json(report, report.operations)},
                     {"warm_seconds", report.warm_seconds},
+                    {"least_seconds", report.least_seconds},
                     {"first_seconds", report.first_seconds},
                     {"load_seconds", report.load_seconds},
                     {"peak_memory_bytes", report.peak_memory},
@@ -177,7 +220,8 @@ std::string bench_json(const BenchReport& report) {
 void bench(const BenchOptions& options) {
   Console console(Verbosity::Normal);
   const LogToConsole log(console);
-  const ModelLocation place = find_model(options.draw.model, ModelPlaces::of_this_process());
+  const ModelLocation place =
+      find_model_or_config(options.draw.model, options.config, ModelPlaces::of_this_process());
   Pipeline pipeline({.model = place.folder,
                      .transformer = place.transformer,
                      .text_encoder = place.text_encoder,
@@ -185,10 +229,11 @@ void bench(const BenchOptions& options) {
                      .tokenizer = place.tokenizer,
                      .device = options.draw.device,
                      .threads = options.draw.threads,
+                     .precision = options.draw.precision,
                      .encoding = options.draw.encoding,
                      .keep = options.draw.keep,
                      .memory_limit = options.draw.memory_limit,
-                     .random_weights = options.random_weights});
+                     .random_weights = options.random_weights || options.config});
   const Request request{.prompt = options.prompt,
                         .width = options.draw.width,
                         .height = options.draw.height,

@@ -14,8 +14,10 @@ namespace zimage::cli {
 struct BenchRow {
   std::string name;
   std::int64_t calls = 1;
-  double seconds = 0;  // the best of all repeats
-  double flops = 0;    // convolutions counted as direct; 0 for what only moves numbers
+  double seconds = 0;         // the median of all repeats
+  double flops = 0;           // convolutions counted as direct; 0 for what only moves numbers
+  std::uint64_t planned = 0;  // bytes of the device's memory, of a stage
+  std::uint64_t memory = 0;   // the same as counted at its end
 };
 
 struct BenchReport {
@@ -29,7 +31,9 @@ struct BenchReport {
   std::vector<BenchRow> stages;  // of the warm pictures
   // The most time first. Each operation was waited for, so their sum exceeds that of the stages.
   std::vector<BenchRow> operations;
-  double warm_seconds = 0;        // the best whole warm picture
+  double warm_seconds = 0;        // the median of whole warm pictures
+  double least_seconds = 0;       // the best of them
+  std::string choices;            // what the plan does to fit
   std::uint64_t peak_memory = 0;  // bytes
 };
 

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <array>
 #include <cstdlib>
 #include <system_error>
 
@@ -13,6 +14,12 @@ namespace zimage::cli {
 namespace {
 
 constexpr const char* kDefaultName = "zimage-tiny";
+
+// Where the models that come with the program may lie: with an installed one, in the source tree.
+std::array<std::filesystem::path, 2> places_of(const std::string& name, const ModelPlaces& places) {
+  return {places.executable.parent_path().parent_path() / "share/zimage/models" / name,
+          places.source_tree / "models" / name};
+}
 
 bool is_folder(const std::filesystem::path& path) {
   std::error_code ignored;
@@ -50,9 +57,7 @@ ModelQuery model_query(const ModelOptions& options, const ModelPlaces& places) {
     throw Error(ErrorCode::InvalidArgument,
                 "--revision: the default model has no revisions; name a model with --model");
   }
-  const std::filesystem::path installed =
-      places.executable.parent_path().parent_path() / "share/zimage/models" / kDefaultName;
-  const std::filesystem::path built = places.source_tree / "models" / kDefaultName;
+  const auto [installed, built] = places_of(kDefaultName, places);
   for (const auto& place : {installed, built}) {
     if (is_folder(place)) return {.text = place.string()};
   }
@@ -73,6 +78,25 @@ ModelLocation find_model(const ModelOptions& options, const ModelPlaces& places)
                  .text_encoder = options.text_encoder.value_or(""),
                  .vae = options.vae.value_or("")};
   return locate_model(query);
+}
+
+std::filesystem::path find_config(const std::string& name, const ModelPlaces& places) {
+  const auto [installed, built] = places_of(name, places);
+  for (const auto& place : {std::filesystem::path(name), installed, built}) {
+    if (!name.empty() && is_folder(place)) return place;
+  }
+  throw Error(
+      ErrorCode::NotFound,
+      fmt::format("--config: there is no configuration {}; it was looked for as a folder, in "
+                  "{} and in {}",
+                  quote(name), quote(installed.string()), quote(built.string())));
+}
+
+ModelLocation find_model_or_config(const ModelOptions& options,
+                                   const std::optional<std::string>& config,
+                                   const ModelPlaces& places) {
+  if (config) return {.folder = find_config(*config, places)};
+  return find_model(options, places);
 }
 
 std::string model_name(const std::filesystem::path& folder) {

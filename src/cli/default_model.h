@@ -30,6 +30,15 @@ ModelQuery model_query(const ModelOptions& options, const ModelPlaces& places);
 // throws as well.
 ModelLocation find_model(const ModelOptions& options, const ModelPlaces& places);
 
+// The folder of a model's configuration files: `name` as a path, else a folder of that name where
+// models come with the program. Throws NotFound, listing the places.
+std::filesystem::path find_config(const std::string& name, const ModelPlaces& places);
+
+// Where a model of random weights lies: find_config() when there is a `config`, else find_model().
+ModelLocation find_model_or_config(const ModelOptions& options,
+                                   const std::optional<std::string>& config,
+                                   const ModelPlaces& places);
+
 // The model's name for people, as UTF-8: the folder's last component, symbolic links resolved; of a
 // snapshot in a hub's cache ("models--OWNER--NAME/snapshots/..."), NAME.
 std::string model_name(const std::filesystem::path& folder);

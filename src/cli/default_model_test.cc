@@ -73,6 +73,23 @@ TEST_F(FindModel, WhatIsAskedForMustExist) {
               HasSubstr("ZIMAGE_MODEL: there is no folder"));
 }
 
+TEST_F(FindModel, TakesAConfigurationByFolderOrName) {
+  const fs::path installed = make("prefix/share/zimage/models/big");
+  const fs::path built = make("source/models/z-image-turbo");
+  const fs::path folder = make("folder");
+  const auto find = [&](const std::string& config) {
+    return find_model_or_config({}, config, places_).folder;
+  };
+  EXPECT_EQ(find("big"), installed);
+  EXPECT_EQ(find("z-image-turbo"), built);
+  EXPECT_EQ(find(folder.string()), folder);
+  for (const char* name : {"", "missing"}) {
+    const Error error = error_of([&] { find(name); });
+    EXPECT_EQ(error.code(), ErrorCode::NotFound);
+    EXPECT_THAT(error.what(), HasSubstr("--config: there is no configuration"));
+  }
+}
+
 TEST_F(FindModel, OnlyHubsHaveRevisions) {
   const std::string folder = make("named").string();
   make("source/models/zimage-tiny");

@@ -134,6 +134,7 @@ void generate(const GenerateOptions& options, Interrupt& interrupt) {
                      .tokenizer = place.tokenizer,
                      .device = options.draw.device,
                      .threads = options.draw.threads,
+                     .precision = options.draw.precision,
                      .encoding = options.draw.encoding,
                      .keep = options.draw.keep,
                      .memory_limit = options.draw.memory_limit});
@@ -151,6 +152,7 @@ void generate(const GenerateOptions& options, Interrupt& interrupt) {
   const Provenance provenance{.request = result.request,
                               .model = model_name(place.origin()),
                               .device = device,
+                              .precision = options.draw.precision,
                               .encoding = options.draw.encoding};
   const std::filesystem::path file =
       output.write(encode_png(result.image, metadata(provenance)), interrupt.token());

@@ -46,6 +46,7 @@ std::string request_json(const Provenance& provenance) {
                                {"rng", name_of(request.rng)},
                                {"model", provenance.model},
                                {"device", provenance.device},
+                               {"precision", provenance.precision},
                                {"encoding", provenance.encoding}});
 }
 

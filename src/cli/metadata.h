@@ -10,10 +10,11 @@ namespace zimage::cli {
 
 // How one picture came to be.
 struct Provenance {
-  Request request;                // with every default filled in
-  std::string model;              // its name
-  std::string device;             // Pipeline::device_description()
-  std::string encoding = "auto";  // PipelineOptions::encoding
+  Request request;                 // with every default filled in
+  std::string model;               // its name
+  std::string device;              // Pipeline::device_description()
+  std::string precision = "auto";  // PipelineOptions::precision
+  std::string encoding = "auto";   // PipelineOptions::encoding
 };
 
 // "cpu" or "cuda".

@@ -16,6 +16,7 @@ Provenance example() {
                       .rng = RngKind::Cuda},
           .model = "zimage-tiny",
           .device = "cpu: AVX2, 2 threads",
+          .precision = "exact",
           .encoding = "fp8"};
 }
 
@@ -60,6 +61,7 @@ TEST(RequestJson, HoldsEverythingThatDecidesThePicture) {
   EXPECT_EQ(json.at("rng"), "cuda");
   EXPECT_EQ(json.at("model"), "zimage-tiny");
   EXPECT_EQ(json.at("device"), "cpu: AVX2, 2 threads");
+  EXPECT_EQ(json.at("precision"), "exact");
   EXPECT_EQ(json.at("encoding"), "fp8");
   EXPECT_EQ(request_json(example()).find('\n'), std::string::npos);
 }

@@ -54,6 +54,7 @@ constexpr const char* kBenchFooter =
     "Examples:\n"
     "  zimage bench\n"
     "  zimage bench --size 512x512 --steps 4 --repeat 5 -t 2 --json\n"
+    "  zimage bench --device cuda --config z-image-turbo --repeat 5\n"
     "\n"
     "Shares are of the device's best rate for matrix products, measured in the same run (f32 FMA "
     "on a\n"
@@ -112,6 +113,14 @@ void add_draw_options(CLI::App& app, DrawOptions& options) {
       app, "--device", "DEVICE",
       [&options](const std::string& text) { options.device = parse_device("--device", text); },
       "auto, cpu, cuda, or cuda:N for one of several (default: auto)")
+      ->group("Machine");
+  add_value(
+      app, "--precision", "PRECISION",
+      [&options](const std::string& text) {
+        options.precision = parse_choice("--precision", text, {"auto", "exact", "bf16", "fast"});
+      },
+      "What the networks compute in: exact is float32; auto is bf16 on GPUs and exact on CPUs\n"
+      "(fast: on no device yet; default: auto)")
       ->group("Machine");
   add_value(
       app, "--encoding", "ENCODING",
@@ -183,6 +192,12 @@ void add_info(CLI::App& app, InfoOptions& options) {
   app.footer(kInfoFooter);
 }
 
+void add_config(CLI::App& app, std::optional<std::string>& config) {
+  add_text(app, "--config", "NAME", config,
+           "In place of --model: a model's size alone, with random weights; z-image-turbo, or a\n"
+           "folder of configuration files");
+}
+
 void add_bench(CLI::App& app, BenchOptions& options) {
   add_value(
       app, "-p,--prompt", "TEXT", [&options](const std::string& text) { options.prompt = text; },
@@ -192,7 +207,8 @@ void add_bench(CLI::App& app, BenchOptions& options) {
       [&options](const std::string& text) {
         options.repeat = parse_small_count("--repeat", text, kMaxRepeats);
       },
-      "Pictures to draw; the best time of each stage counts (default: 3)");
+      "Pictures to draw; the median of each stage counts (default: 3)");
+  add_config(app, options.config);
   app.add_flag("--random-weights", options.random_weights,
                "Fill the networks with random numbers: the model's configuration files suffice");
   add_draw_options(app, options.draw);
@@ -205,6 +221,7 @@ void add_plan(CLI::App& app, PlanOptions& options) {
   add_value(
       app, "-p,--prompt", "TEXT", [&options](const std::string& text) { options.prompt = text; },
       "What would be drawn (default: " + quote(options.prompt) + ")");
+  add_config(app, options.config);
   app.add_flag("--random-weights", options.random_weights,
                "Count random numbers in place of the model's files: its configuration suffices");
   add_draw_options(app, options.draw);
@@ -272,6 +289,7 @@ void check_exclusions(const CLI::App& command) {
   const std::pair<const char*, const char*> exclusive[] = {{"--size", "--width"},
                                                            {"--size", "--height"},
                                                            {"--prompt", "--prompt-file"},
+                                                           {"--config", "--model"},
                                                            {"--quiet", "--verbose"}};
   for (const auto& [a, b] : exclusive) {
     if (given(a) && given(b)) {

@@ -36,6 +36,7 @@ struct DrawOptions {
   std::optional<std::int64_t> height;
   std::optional<std::int64_t> steps;
   std::string device = "auto";
+  std::string precision = "auto";
   std::string encoding = "auto";
   Keep keep = Keep::Auto;
   std::size_t memory_limit = 0;  // bytes; 0: what is free
@@ -77,13 +78,17 @@ struct BenchOptions {
   DrawOptions draw;
   std::string prompt = "a red apple on a wooden table";
   int repeat = 3;
+  std::optional<std::string> config =
+      {};                       // in place of a model: its configuration, by name or folder
   bool random_weights = false;  // only the model's configuration is read
 };
 
 struct PlanOptions {
   DrawOptions draw;  // of the device "auto": every device that there is
   std::string prompt = "a red apple on a wooden table";
-  std::vector<Size> sizes;      // empty: draw's, or the model's
+  std::vector<Size> sizes;  // empty: draw's, or the model's
+  std::optional<std::string> config =
+      {};                       // in place of a model: its configuration, by name or folder
   bool random_weights = false;  // only the model's configuration is read
 };
 

@@ -49,6 +49,7 @@ TEST(Generate, TakesEveryLongOption) {
                                                     "--rng",         "cuda",
                                                     "--threads",     "3",
                                                     "--device",      "cuda:1",
+                                                    "--precision",   "exact",
                                                     "--verbose",     "--json",
                                                     "--force"});
   EXPECT_EQ(options.draw.model.name, "m");
@@ -61,6 +62,7 @@ TEST(Generate, TakesEveryLongOption) {
   EXPECT_EQ(options.rng, RngKind::Cuda);
   EXPECT_EQ(options.draw.threads, 3);
   EXPECT_EQ(options.draw.device, "cuda:1");
+  EXPECT_EQ(options.draw.precision, "exact");
   EXPECT_EQ(options.verbosity, Verbosity::Verbose);
   EXPECT_TRUE(options.draw.json && options.force);
 }
@@ -150,6 +152,16 @@ TEST(Bench, TakesItsOptions) {
   EXPECT_EQ(options.draw.threads, 1);
   EXPECT_TRUE(options.random_weights && options.draw.json);
   EXPECT_FALSE(options.prompt.empty());
+}
+
+TEST(Bench, TakesAConfigurationInPlaceOfAModel) {
+  const auto options =
+      std::get<BenchOptions>(parse_arguments({"bench", "--config", "z-image-turbo"}));
+  EXPECT_EQ(options.config, "z-image-turbo");
+  EXPECT_EQ(std::get<PlanOptions>(parse_arguments({"plan", "--config", "c"})).config, "c");
+  EXPECT_THAT(error_of({"bench", "--config", "c", "-m", "m"}), HasSubstr("--config and --model"));
+  EXPECT_THAT(error_of({"bench", "--precision", "half"}),
+              HasSubstr("auto or exact or bf16 or fast"));
 }
 
 TEST(Commands, UnknownOnesAreNamedWithTheLikelyOne) {

@@ -49,6 +49,7 @@ OrderedJson picture_json(const PlannedPicture& picture) {
                       {"activations_bytes", stage.activations},
                       {"workspace_bytes", stage.workspace},
                       {"other_bytes", other_bytes(stage)},
+                      {"host_copies_bytes", stage.copies},
                       {"total_bytes", stage.total},
                       {"layers", stage.layers},
                       {"streamed_layers", stage.streamed},
@@ -74,10 +75,11 @@ DevicePlans plan_on(const std::string& device, const ModelLocation& place,
                      .tokenizer = place.tokenizer,
                      .device = device,
                      .threads = options.draw.threads,
+                     .precision = options.draw.precision,
                      .encoding = options.draw.encoding,
                      .keep = options.draw.keep,
                      .memory_limit = options.draw.memory_limit,
-                     .random_weights = options.random_weights});
+                     .random_weights = options.random_weights || options.config});
   DevicePlans plans{.device = pipeline.device_description(), .pictures = {}};
   std::vector<std::pair<std::optional<std::int64_t>, std::optional<std::int64_t>>> sizes;
   sizes.reserve(options.sizes.size() + 1);
@@ -100,6 +102,8 @@ std::string choices_text(const Plan& plan) {
     if (stage.streamed == 0) continue;
     text += fmt::format(", {} of {} blocks of the {} are streamed", stage.streamed, stage.layers,
                         stage.stage == Stage::Denoise ? "transformer" : "text encoder");
+    if (stage.copies > 0)
+      text += fmt::format(" from {} MiB of host memory", mebibytes(stage.copies));
   }
   if (plan.tile > 0)
     text += fmt::format(", the picture is decoded in tiles of {} latent pixels", plan.tile);
@@ -126,7 +130,8 @@ std::string plans_json(const std::string& model, const std::vector<DevicePlans>&
 }
 
 void plan(const PlanOptions& options) {
-  const ModelLocation place = find_model(options.draw.model, ModelPlaces::of_this_process());
+  const ModelLocation place =
+      find_model_or_config(options.draw.model, options.config, ModelPlaces::of_this_process());
   std::vector<std::string> devices{options.draw.device};
   if (options.draw.device == "auto") devices = available_devices();
   std::vector<DevicePlans> plans;

@@ -144,6 +144,9 @@ class Bench(ProgramTest):
     def test_the_table_has_every_stage(self):
         text = self.run_program(*self.ARGUMENTS).stdout.decode()
         self.assertRegex(text, r"(?m)^peak [\d.]+ GFLOP/s, memory [\d.]+ GB/s, measured in this run$")
+        self.assertIn("\nevery network stays loaded\n", text)
+        self.assertRegex(text, r"(?m)^decode +[\d.]+ MiB +[\d.]+ MiB$")
+        self.assertRegex(text, r"(?m)^median of 2; a warm picture takes")
         for stage in ("text encoder", "denoise", "decode", "total"):
             self.assertRegex(text, rf"(?m)^{stage} +\d+ +[\d.]+ ms +[\d.]+ +[\d.]+ +[\d.]+ %$")
         self.assertRegex(text, r"(?m)^linear +\d+ +[\d.]+ ms +[\d.]+ +[\d.]+ +[\d.]+ %$")
@@ -163,6 +166,13 @@ class Bench(ProgramTest):
             self.assertAlmostEqual(stage["share_of_peak"] * peak / rate, 1, places=9)
         self.assertLessEqual(report["total"]["seconds"], report["warm_seconds"])
         self.assertLessEqual(report["load_seconds"], report["first_seconds"])
+        for stage in report["stages"]:
+            self.assertGreater(stage["memory_bytes"], 0)
+            self.assertLessEqual(stage["memory_bytes"], stage["planned_bytes"] * 1.1)
+
+    def test_a_configuration_takes_the_place_of_a_model(self):
+        text = self.run_program("plan", "--config", "z-image-turbo", "--device", "cpu").stdout.decode()
+        self.assertRegex(text, r"(?m)^1024x1024, 8 steps$")
 
 
 if __name__ == "__main__":

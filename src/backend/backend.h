@@ -223,6 +223,11 @@ class Backend {
   // False where loads read no number of the tensors they are given: these need hold none.
   virtual bool reads_weights() const { return true; }
 
+  // Names the form in which loads leave weights in host memory: where names are equal, the same
+  // tensors become the same bytes, in this program and in others. Empty where loaded weights are of
+  // no use outside this backend.
+  virtual std::string weight_layout() const { return {}; }
+
   // For every load_matrix() from here on. Throws Unsupported where the backend has no such
   // encoding.
   virtual void set_encoding(Encoding encoding);

@@ -33,16 +33,6 @@ class Descriptor {
   int fd_;
 };
 
-// Advises the pages that `part` touches. Advice that the system does not take changes no result.
-void advise(std::span<const std::byte> part, int advice) {
-  if (part.empty()) return;
-  const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
-  const auto address = reinterpret_cast<std::uintptr_t>(part.data());
-  const std::size_t before = address % page;
-  auto* const first = const_cast<std::byte*>(part.data() - before);
-  static_cast<void>(::madvise(first, part.size() + before, advice));
-}
-
 [[noreturn]] void throw_system(ErrorCode code, const std::filesystem::path& path, int error) {
   throw Error(code, path.string() + ": " + std::system_category().message(error));
 }
@@ -78,11 +68,12 @@ MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
 }
 
 void MappedFile::evict(std::span<const std::byte> part) const {
-  advise(part, MADV_DONTNEED);
-}
-
-void MappedFile::read_ahead(std::span<const std::byte> part) const {
-  advise(part, MADV_WILLNEED);
+  if (part.empty()) return;
+  const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
+  const std::size_t before = reinterpret_cast<std::uintptr_t>(part.data()) % page;
+  // Advice that the system does not take changes no result.
+  static_cast<void>(
+      ::madvise(const_cast<std::byte*>(part.data() - before), part.size() + before, MADV_DONTNEED));
 }
 
 std::string read_file(const std::filesystem::path& path, std::size_t limit) {

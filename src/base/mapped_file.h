@@ -25,8 +25,6 @@ class MappedFile {
   // `part` lies within bytes(). Lets its pages leave this process's memory: whoever reads them
   // again gets them back from the file.
   void evict(std::span<const std::byte> part) const;
-  // Asks the system to read `part` ahead, and does not wait.
-  void read_ahead(std::span<const std::byte> part) const;
 
  private:
   const std::byte* data_ = nullptr;

@@ -57,8 +57,6 @@ class CheckpointPart {
   // on what is no view of a mapping.
   void evict(const Tensor& tensor) const;
   void evict_all() const;
-  // Asks the system to read a tensor's pages ahead.
-  void read_ahead(const Tensor& tensor) const;
   // The names of the weight files, sorted.
   const std::vector<std::string>& files() const { return file_names_; }
 

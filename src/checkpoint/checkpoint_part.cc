@@ -187,11 +187,6 @@ void CheckpointPart::evict_all() const {
   for (const MappedFile& file : files_) file.evict(file.bytes());
 }
 
-void CheckpointPart::read_ahead(const Tensor& tensor) const {
-  if (const MappedFile* file = file_behind(tensor))
-    file->read_ahead({static_cast<const std::byte*>(tensor.data), tensor.bytes()});
-}
-
 std::int64_t CheckpointPart::parameters() const {
   std::int64_t count = 0;
   for (const auto& [name, tensor] : tensors_) count += tensor.elements();

@@ -233,6 +233,8 @@ void bench(const BenchOptions& options) {
                      .encoding = options.draw.encoding,
                      .keep = options.draw.keep,
                      .memory_limit = options.draw.memory_limit,
+                     .load = options.draw.load,
+                     .weights_cache = options.draw.weights_cache.value_or(""),
                      .random_weights = options.random_weights || options.config});
   const Request request{.prompt = options.prompt,
                         .width = options.draw.width,

@@ -137,7 +137,9 @@ void generate(const GenerateOptions& options, Interrupt& interrupt) {
                      .precision = options.draw.precision,
                      .encoding = options.draw.encoding,
                      .keep = options.draw.keep,
-                     .memory_limit = options.draw.memory_limit});
+                     .memory_limit = options.draw.memory_limit,
+                     .load = options.draw.load,
+                     .weights_cache = options.draw.weights_cache.value_or("")});
   const std::string device = pipeline.device_description();
   console.detail(fmt::format("device {}", device));
   tell_plan(console, pipeline.plan(request));

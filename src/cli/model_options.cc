@@ -70,6 +70,22 @@ void add_parts(CLI::App& app, ModelOptions& options) {
       ->group("Parts");
 }
 
+void add_loading(CLI::App& app, DrawOptions& options) {
+  add_value(
+      app, "--load", "MODE",
+      [&options](const std::string& text) {
+        const bool maps = parse_choice("--load", text, {"mmap", "preload"}) == "mmap";
+        options.load = maps ? LoadMode::Map : LoadMode::Preload;
+      },
+      "How weight files are read: mmap, as their pages are touched, or preload, ahead of that by\n"
+      "several requests at a time (default: mmap)")
+      ->group("Machine");
+  add_text(app, "--weights-cache", "FOLDER", options.weights_cache,
+           "Keep loaded weights in this folder, as large as they are in memory: the next start "
+           "maps\nthem in place of loading (CPU)")
+      ->group("Machine");
+}
+
 void add_models(CLI::App& app, ModelsOptions& options) {
   add_cache_dir(app, options.cache_dir);
   app.add_flag("--json", options.json, "Print one line of JSON");

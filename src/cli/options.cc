@@ -145,6 +145,7 @@ void add_draw_options(CLI::App& app, DrawOptions& options) {
       "picture\n"
       "decoded in tiles as it takes (default: what is free)")
       ->group("Machine");
+  add_loading(app, options);
 }
 
 void add_generate(CLI::App& app, GenerateOptions& options) {
@@ -290,6 +291,7 @@ void check_exclusions(const CLI::App& command) {
                                                            {"--size", "--height"},
                                                            {"--prompt", "--prompt-file"},
                                                            {"--config", "--model"},
+                                                           {"--random-weights", "--weights-cache"},
                                                            {"--quiet", "--verbose"}};
   for (const auto& [a, b] : exclusive) {
     if (given(a) && given(b)) {

@@ -40,7 +40,9 @@ struct DrawOptions {
   std::string encoding = "auto";
   Keep keep = Keep::Auto;
   std::size_t memory_limit = 0;  // bytes; 0: what is free
-  int threads = 0;               // 0: one for each core this process may use
+  LoadMode load = LoadMode::Map;
+  std::optional<std::string> weights_cache = {};  // a folder
+  int threads = 0;                                // 0: one for each core this process may use
   bool json = false;
 };
 

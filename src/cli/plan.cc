@@ -79,6 +79,8 @@ DevicePlans plan_on(const std::string& device, const ModelLocation& place,
                      .encoding = options.draw.encoding,
                      .keep = options.draw.keep,
                      .memory_limit = options.draw.memory_limit,
+                     .load = options.draw.load,
+                     .weights_cache = options.draw.weights_cache.value_or(""),
                      .random_weights = options.random_weights || options.config});
   DevicePlans plans{.device = pipeline.device_description(), .pictures = {}};
   std::vector<std::pair<std::optional<std::int64_t>, std::optional<std::int64_t>>> sizes;

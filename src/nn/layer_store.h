@@ -16,24 +16,62 @@
 
 namespace zimage {
 
-// A bound value (views) and the slab its views point into.
+// A bound value (views) and the memory its views point into: a slab of the backend's, or pages of a
+// file that holds the same bytes.
 template <typename T>
 struct Module {
   Buffer slab;
+  MappedSlab pages;
   T weights;
+
+  std::size_t bytes() const { return slab.bytes() + pages.bytes().size(); }
 };
 
+// The file in which modules loaded from `source` through `backend` keep their slabs; null: none
+// does.
+inline SlabFile* slabs_for(TensorSource& source, const Backend& backend) {
+  return backend.weight_layout().empty() ? nullptr : source.slabs();
+}
+
+// Binds a module to pages that hold what `load` has written before.
+template <typename Load>
+auto bind_module(TensorSource& source, Backend& backend, Load load, MappedSlab pages) {
+  if (source.preloads()) source.read_ahead(pages.bytes());
+  // Arena has no read-only kind; a filled slab is only pointed at.
+  Arena memory(const_cast<std::byte*>(pages.bytes().data()), pages.bytes().size());
+  auto weights = load(WeightScope(source, backend, memory, SlabState::Filled));
+  return Module<decltype(weights)>{Buffer(), std::move(pages), std::move(weights)};
+}
+
 // Calls `load(WeightScope)` twice: on a measuring slab for its size, then on memory of that size.
-// Then nothing of the source is in memory.
+// Then nothing of the source is in memory. Where the source keeps slabs, they are found in its file
+// or put there, and the module is bound to the file.
 template <typename Load>
 auto load_module(TensorSource& source, Backend& backend, Load load) {
+  NamingSource naming(source);
   Arena measure;
-  load(WeightScope(source, backend, measure));
+  load(WeightScope(naming, backend, measure));
+  SlabFile* const file = measure.used() > 0 ? slabs_for(source, backend) : nullptr;
+  if (file != nullptr) {
+    MappedSlab pages = file->find(naming.names(), measure.used());
+    if (!pages.empty()) return bind_module(source, backend, load, std::move(pages));
+  }
+  if (source.preloads()) {
+    ReadAheadSource ahead(source);
+    Arena unused;
+    load(WeightScope(ahead, backend, unused));
+  }
   Buffer slab = backend.allocate(measure.used());
   Arena memory(slab.data(), slab.bytes());
   auto weights = load(WeightScope(source, backend, memory));
   source.evict_all();
-  return Module<decltype(weights)>{std::move(slab), std::move(weights)};
+  if (file != nullptr) {
+    backend.synchronize();
+    MappedSlab pages =
+        file->put(naming.names(), {static_cast<const std::byte*>(slab.data()), slab.bytes()});
+    return bind_module(source, backend, load, std::move(pages));
+  }
+  return Module<decltype(weights)>{std::move(slab), MappedSlab(), std::move(weights)};
 }
 
 // Every block stays.
@@ -68,27 +106,39 @@ class LayerStore {
   using Load = std::function<Block(const WeightScope&, std::int64_t layer)>;
 
   // Loads the resident blocks, and makes the copies of the others that there are not yet. Where
-  // blocks are streamed, everything given must outlive this, and uses must not be recorded.
+  // blocks are streamed, everything given must outlive this, and uses must not be recorded. Where
+  // the source keeps slabs, every block is put there, and streamed ones are mapped from there.
   LayerStore(TensorSource& source, Backend& backend, std::int64_t layers, Load load,
              const LayerPlacement& placement = {})
       : source_(&source),
         backend_(&backend),
         copies_(placement.copies),
         load_(std::move(load)),
+        is_mapped_(slabs_for(source, backend) != nullptr),
         blocks_(static_cast<std::size_t>(layers)) {
     std::size_t slot_bytes = 0;
+    if (source.preloads() && layers > 0) read_ahead(0);
     for (std::int64_t layer = 0; layer < layers; ++layer) {
-      if (is_streamed(layer, layers, placement.resident)) {
-        streamed_.push_back(layer);
+      if (source.preloads() && layer + 1 < layers &&
+          !is_streamed(layer + 1, layers, placement.resident)) {
+        read_ahead(layer + 1);
+      }
+      const bool streamed = is_streamed(layer, layers, placement.resident);
+      if (streamed) streamed_.push_back(layer);
+      if (streamed && !is_mapped_) {
         bytes_.push_back(measure(source, layer));
         slot_bytes = std::max(slot_bytes, bytes_.back());
         continue;
       }
-      Module<Block>& block = blocks_[static_cast<std::size_t>(layer)];
-      block = load_module(source, backend, [&](const WeightScope& w) { return load_(w, layer); });
-      bytes_.push_back(block.slab.bytes());
+      Module<Block> block = load_layer(layer);
+      bytes_.push_back(block.bytes());
+      if (!streamed) blocks_[static_cast<std::size_t>(layer)] = std::move(block);
     }
     if (!streams()) return;
+    if (is_mapped_) {
+      slots_.resize(2);  // for the block in use, and the one that is read ahead
+      return;
+    }
     slots_.resize(static_cast<std::size_t>(stream_slots(backend)));
     for (Slot& slot : slots_) slot.module.slab = backend.allocate(slot_bytes);
     if (copies_ != nullptr) copy_to_host();
@@ -113,10 +163,10 @@ class LayerStore {
     if (slot == nullptr) {
       slot = &slots_[0];
       has_copy(layer) ? fetch(*slot, layer) : read(*slot, layer);
-      if (const std::int64_t after = at(next); !has_copy(after)) read_ahead(after);
+      if (!is_mapped_ && !has_copy(at(next))) read_ahead(at(next));
     }
     wait_for(*slot);
-    copy_ahead(slot, next);
+    is_mapped_ ? map_ahead(*slot, at(next)) : copy_ahead(slot, next);
     return slot->module.weights;
   }
 
@@ -141,6 +191,10 @@ class LayerStore {
     return nullptr;
   }
 
+  Module<Block> load_layer(std::int64_t layer) const {
+    return load_module(*source_, *backend_, [&](const WeightScope& w) { return load_(w, layer); });
+  }
+
   std::size_t measure(TensorSource& source, std::int64_t layer) const {
     Arena arena;
     load_(WeightScope(source, *backend_, arena), layer);
@@ -162,9 +216,14 @@ class LayerStore {
     slot.fetched = false;
   }
 
-  // From the source, behind everything enqueued.
+  // From the source, behind everything enqueued; or out of its file of slabs.
   void read(Slot& slot, std::int64_t layer) const {
     slot.layer = -1;
+    if (is_mapped_) {
+      slot.module = load_layer(layer);
+      slot.layer = layer;
+      return;
+    }
     wait_for(slot);
     Arena memory(slot.module.slab.data(), slot.module.slab.bytes());
     slot.module.weights = load_(WeightScope(*source_, *backend_, memory), layer);
@@ -180,6 +239,14 @@ class LayerStore {
     Arena layout = Arena::measuring_at(slot.module.slab.data());
     slot.module.weights = load_(WeightScope(*source_, *backend_, layout), layer);
     slot.layer = layer;
+  }
+
+  // Maps the block that is used next beside the one in use, and has its pages read.
+  void map_ahead(const Slot& in_use, std::int64_t layer) const {
+    if (find(layer) != nullptr) return;
+    Slot& free = &in_use == &slots_[0] ? slots_[1] : slots_[0];
+    read(free, layer);
+    source_->read_ahead(free.module.pages.bytes());
   }
 
   // Fills the slots, all but the one in use, with the streamed blocks from `next` on.
@@ -208,6 +275,7 @@ class LayerStore {
   Backend* backend_;
   HostSlabs* copies_;
   Load load_;
+  bool is_mapped_;                      // every block is in the source's file of slabs
   std::vector<Module<Block>> blocks_;   // empty for streamed ones
   std::vector<std::int64_t> streamed_;  // ascending
   std::vector<std::size_t> bytes_;

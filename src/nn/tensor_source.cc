@@ -25,6 +25,10 @@ HostTensor CheckpointSource::tensor(const std::string& name, const Shape& shape)
   return found;
 }
 
+void CheckpointSource::read_ahead(std::span<const std::byte> memory) {
+  ahead_ ? ahead_->request(memory) : read_pages(memory);
+}
+
 void CheckpointSource::throw_if_unused() const {
   std::vector<std::string> unused;
   for (const auto& [name, tensor] : part_.tensors()) {

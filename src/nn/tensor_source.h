@@ -1,13 +1,21 @@
 // Where a network's host tensors come from: an interface, and a part of a checkpoint.
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
 #include <set>
+#include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/host_tensor.h"
 #include "checkpoint/checkpoint.h"
+#include "nn/read_ahead.h"
+#include "nn/slab_file.h"
 
 namespace zimage {
 
@@ -24,11 +32,16 @@ class TensorSource {
   // Declares that tensors whose names begin so are not needed.
   virtual void ignore(std::string_view /*prefix*/) {}
   // Hints about a tensor that was handed out: it has been read, so its pages need not stay in
-  // memory; it will be read soon. It can be read at any time all the same.
+  // memory. It can be read at any time all the same.
   virtual void evict(const Tensor& /*tensor*/) {}
   // The same about everything: reading a tensor brings in some of what lies around it.
   virtual void evict_all() {}
-  virtual void read_ahead(const Tensor& /*tensor*/) {}
+  // A hint about a tensor's memory, or pages of slabs(): they will be read soon.
+  virtual void read_ahead(std::span<const std::byte> /*memory*/) {}
+  // True where modules ask to read ahead whatever they are about to load.
+  virtual bool preloads() const { return false; }
+  // The file in which modules that are loaded from this keep their slabs; null: none does.
+  virtual SlabFile* slabs() { return nullptr; }
 };
 
 // Asks another source, which must outlive this, to read ahead whatever is asked for through this.
@@ -38,12 +51,35 @@ class ReadAheadSource final : public TensorSource {
 
   HostTensor tensor(const std::string& name, const Shape& shape) override {
     const HostTensor found = source_.tensor(name, shape);
-    source_.read_ahead(found.numbers());
+    const Tensor numbers = found.numbers();
+    source_.read_ahead({static_cast<const std::byte*>(numbers.data), numbers.bytes()});
     return found;
   }
 
  private:
   TensorSource& source_;
+};
+
+// Passes on what is asked of another source, which must outlive this, and remembers the names: what
+// binds equal names in equal order binds the same weights.
+class NamingSource final : public TensorSource {
+ public:
+  explicit NamingSource(TensorSource& source) : source_(source) {}
+
+  HostTensor tensor(const std::string& name, const Shape& shape) override {
+    if (first_.empty()) first_ = name;
+    for (const char c : name + "\n")
+      sum_ = (sum_ ^ static_cast<unsigned char>(c)) * 0x100000001b3ULL;  // FNV-1a
+    return source_.tensor(name, shape);
+  }
+  void ignore(std::string_view prefix) override { source_.ignore(prefix); }
+  // The first name, and a sum of all of them.
+  std::string names() const { return first_ + ":" + std::to_string(sum_); }
+
+ private:
+  TensorSource& source_;
+  std::string first_;
+  std::uint64_t sum_ = 0xcbf29ce484222325ULL;
 };
 
 // A part of a checkpoint, which must outlive this. Remembers which tensors were asked for.
@@ -55,7 +91,15 @@ class CheckpointSource final : public TensorSource {
   void ignore(std::string_view prefix) override { ignored_.emplace_back(prefix); }
   void evict(const Tensor& tensor) override { part_.evict(tensor); }
   void evict_all() override { part_.evict_all(); }
-  void read_ahead(const Tensor& tensor) override { part_.read_ahead(tensor); }
+  void read_ahead(std::span<const std::byte> memory) override;
+  bool preloads() const override { return ahead_.has_value(); }
+  SlabFile* slabs() override { return slabs_.get(); }
+
+  // From here on modules' files are read ahead of their loading.
+  void preload() { ahead_.emplace(); }
+  // From here on modules keep their slabs in `file`, or nowhere: null. Modules that were loaded
+  // from an earlier one and are streamed must be gone.
+  void keep_slabs(std::unique_ptr<SlabFile> file) { slabs_ = std::move(file); }
   // Throws InvalidFile when the part has tensors that nobody asked for and nobody ignores: a layout
   // that is understood by half must not load.
   void throw_if_unused() const;
@@ -64,6 +108,8 @@ class CheckpointSource final : public TensorSource {
   const CheckpointPart& part_;
   std::set<std::string, std::less<>> used_;
   std::vector<std::string> ignored_;
+  std::unique_ptr<SlabFile> slabs_;
+  std::optional<ReadAhead> ahead_;  // where files are preloaded
 };
 
 }  // namespace zimage

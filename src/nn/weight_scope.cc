@@ -17,18 +17,28 @@ HostTensor WeightScope::host(std::string_view name, const Shape& shape) const {
   return source_->tensor(prefix_ + std::string(name), shape);
 }
 
-// A measuring slab has read nothing.
-void WeightScope::evict(std::span<const HostTensor> parts) const {
-  if (slab_->measuring()) return;
-  for (const HostTensor& part : parts) source_->evict(part.numbers());
+template <typename Load>
+auto WeightScope::load_plain(std::span<const HostTensor> parts, Load load) const {
+  if (state_ == SlabState::Filled) {
+    Arena measure;
+    const WidenedTensors plain(parts, *backend_, measure);
+    auto loaded = load(measure, plain.tensors());
+    loaded.data = slab_->allocate(measure.used());
+    return loaded;
+  }
+  const WidenedTensors plain(parts, *backend_, *slab_);
+  auto loaded = load(*slab_, plain.tensors());
+  plain.wait_for(*backend_);
+  if (!slab_->measuring()) {  // else nothing was read
+    for (const HostTensor& part : parts) source_->evict(part.numbers());
+  }
+  return loaded;
 }
 
 Weight WeightScope::load_matrix(std::span<const HostTensor> parts, MatrixRole role) const {
-  const WidenedTensors plain(parts, *backend_, *slab_);
-  const Weight weight = backend_->load_matrix(*slab_, plain.tensors(), role);
-  plain.wait_for(*backend_);
-  evict(parts);
-  return weight;
+  return load_plain(parts, [&](Arena& slab, std::span<const Tensor> plain) {
+    return backend_->load_matrix(slab, plain, role);
+  });
 }
 
 Weight WeightScope::stack(std::span<const HostTensor> parts) const {
@@ -36,11 +46,9 @@ Weight WeightScope::stack(std::span<const HostTensor> parts) const {
 }
 
 Tensor WeightScope::concatenate(std::span<const HostTensor> parts) const {
-  const WidenedTensors plain(parts, *backend_, *slab_);
-  const Tensor vector = backend_->load_vector(*slab_, plain.tensors());
-  plain.wait_for(*backend_);
-  evict(parts);
-  return vector;
+  return load_plain(parts, [&](Arena& slab, std::span<const Tensor> plain) {
+    return backend_->load_vector(slab, plain);
+  });
 }
 
 Tensor WeightScope::vector(std::string_view name, std::int64_t n) const {
@@ -72,11 +80,9 @@ Weight WeightScope::gate_up(std::string_view gate, std::string_view up, std::int
 Weight WeightScope::kernel(std::string_view name, std::int64_t out, std::int64_t in,
                            std::int64_t side) const {
   const HostTensor part = host(name, {out, in, side, side});
-  const WidenedTensors plain({&part, 1}, *backend_, *slab_);
-  const Weight weight = backend_->load_kernel(*slab_, plain.tensors()[0]);
-  plain.wait_for(*backend_);
-  evict({&part, 1});
-  return weight;
+  return load_plain({&part, 1}, [&](Arena& slab, std::span<const Tensor> plain) {
+    return backend_->load_kernel(slab, plain[0]);
+  });
 }
 
 }  // namespace zimage

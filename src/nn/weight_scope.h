@@ -3,6 +3,7 @@
 // way (nn/widen.h). What has been loaded is evicted from its source.
 #pragma once
 
+#include <cstdint>
 #include <initializer_list>
 #include <span>
 #include <string>
@@ -13,11 +14,18 @@
 
 namespace zimage {
 
+// Whether loads write their weights, or find them written.
+enum class SlabState : std::uint8_t {
+  Empty,
+  Filled,  // by the same loads, earlier: no number of the source is read
+};
+
 // A cheap value; source, backend and slab must outlive it.
 class WeightScope {
  public:
-  WeightScope(TensorSource& source, Backend& backend, Arena& slab)
-      : source_(&source), backend_(&backend), slab_(&slab) {}
+  WeightScope(TensorSource& source, Backend& backend, Arena& slab,
+              SlabState state = SlabState::Empty)
+      : source_(&source), backend_(&backend), slab_(&slab), state_(state) {}
 
   // The scope of everything below `child`: names get the prefix "child.".
   WeightScope operator[](std::string_view child) const;
@@ -50,11 +58,14 @@ class WeightScope {
 
  private:
   Weight load_matrix(std::span<const HostTensor> parts, MatrixRole role) const;
-  void evict(std::span<const HostTensor> parts) const;
+  // Calls `load(slab, tensors)` with plain tensors, as the slab's state asks for.
+  template <typename Load>
+  auto load_plain(std::span<const HostTensor> parts, Load load) const;
 
   TensorSource* source_;
   Backend* backend_;
   Arena* slab_;
+  SlabState state_;
   std::string prefix_;
 };
 

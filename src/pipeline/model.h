@@ -29,6 +29,15 @@ class PartWeights {
   TensorSource& tensors() {
     return checkpoint_ ? static_cast<TensorSource&>(*checkpoint_) : random_;
   }
+  // Null for random numbers.
+  const CheckpointPart* part() const { return part_ ? &*part_ : nullptr; }
+  // CheckpointSource's; without effect on random numbers.
+  void preload() {
+    if (checkpoint_) checkpoint_->preload();
+  }
+  void keep_slabs(std::unique_ptr<SlabFile> file) {
+    if (checkpoint_) checkpoint_->keep_slabs(std::move(file));
+  }
   // Throws InvalidFile when the files hold tensors that the network did not ask for.
   void throw_if_unused() const {
     if (checkpoint_) checkpoint_->throw_if_unused();

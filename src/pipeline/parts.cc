@@ -2,6 +2,10 @@
 #include "pipeline/parts.h"
 
 #include <algorithm>
+#include <string>
+#include <utility>
+
+#include "base/log.h"
 
 namespace zimage {
 namespace {
@@ -26,10 +30,23 @@ void for_streamed(const PartSize& size, std::int64_t resident, Visit visit) {
   }
 }
 
+// What the bytes of loaded weights depend on, beside their files.
+std::string layout_of(const Backend& backend) {
+  return std::string(version()) + " " + backend.weight_layout();
+}
+
 }  // namespace
 
-Parts::Parts(const Model& model, Backend& backend, Encoding encoding)
-    : model_(model), backend_(backend), plan_backend_(backend), encoding_(encoding) {}
+Parts::Parts(const Model& model, Backend& backend, const PartOptions& options)
+    : model_(model),
+      backend_(backend),
+      plan_backend_(backend),
+      options_(options),
+      cache_(backend.weight_layout().empty() ? std::filesystem::path() : options.weights_cache,
+             layout_of(backend)) {
+  if (!options.weights_cache.empty() && !cache_.is_used())
+    log(LogLevel::Warning, "weights cache: " + backend.description() + " has no use for one");
+}
 
 std::size_t PartSize::weights_with(std::int64_t resident) const {
   std::size_t slot = 0;
@@ -66,13 +83,17 @@ const Networks& Parts::planned() {
   for (const Stage stage : kStages) {
     std::unique_ptr<PartWeights>& files = files_[index(stage)];
     files = model_.open(part_of(stage));
+    if (options_.load == LoadMode::Preload) files->preload();
     const std::size_t before = plan_backend_.allocated();
     plan_backend_.reset_cost();
     plan_backend_.set_encoding(encoding_of(stage));
     make(planned_, stage, plan_backend_, {});
     files->throw_if_unused();
+    // A cache's pages are bound as they are; while it is written, one module is in memory at a
+    // time.
+    const bool is_cached = cache_.is_used() && files->part() != nullptr;
     sizes_[index(stage)] = {.weights = plan_backend_.allocated() - before,
-                            .source = plan_backend_.cost().source,
+                            .source = is_cached ? 0 : plan_backend_.cost().source,
                             .layers = {},
                             .slots = stream_slots(backend_)};
   }
@@ -84,7 +105,7 @@ const Networks& Parts::planned() {
 // Only the transformer's matrices take the encoding: the other two networks are a small part of the
 // time.
 Encoding Parts::encoding_of(Stage stage) const {
-  return stage == Stage::Denoise ? encoding_ : Encoding::Plain;
+  return stage == Stage::Denoise ? options_.encoding : Encoding::Plain;
 }
 
 bool Parts::is_loaded(Stage stage) const {
@@ -109,8 +130,35 @@ void Parts::load(Stage stage, std::int64_t streamed) {
     placement = {.resident = static_cast<std::int64_t>(size(stage).layers.size()) - streamed,
                  .copies = copies.get()};
   }
+  PartWeights& files = *files_[index(stage)];
+  if (const CheckpointPart* part = files.part()) {
+    const std::size_t bytes = size(stage).weights;
+    const char* name = part_of(stage);
+    std::unique_ptr<SlabFile> slabs = cache_.open(name, *part, bytes);
+    const bool was_written = slabs && slabs->is_written();
+    if (load_through(std::move(slabs), stage, placement)) return;
+    if (was_written && load_through(cache_.create(name, *part, bytes), stage, placement)) return;
+  }
   make(loaded_, stage, backend_, placement);
   backend_.synchronize();
+}
+
+bool Parts::load_through(std::unique_ptr<SlabFile> slabs, Stage stage,
+                         const LayerPlacement& placement) {
+  if (!slabs) return false;
+  PartWeights& files = *files_[index(stage)];
+  files.keep_slabs(std::move(slabs));
+  try {
+    make(loaded_, stage, backend_, placement);
+    SlabFile* const file = files.tensors().slabs();
+    if (file != nullptr && !file->is_written()) file->finish();
+    return true;
+  } catch (const Error& error) {
+    log(LogLevel::Warning, std::string("weights cache: ") + error.what());
+  }
+  release(stage);
+  files.keep_slabs(nullptr);
+  return false;
 }
 
 void Parts::release(Stage stage) {

@@ -11,6 +11,7 @@
 #include "backend/plan/plan_backend.h"
 #include "pipeline/drawing.h"
 #include "pipeline/model.h"
+#include "pipeline/weights_cache.h"
 
 namespace zimage {
 
@@ -27,10 +28,17 @@ struct PartSize {
   std::size_t streamed_with(std::int64_t resident) const;
 };
 
+// How parts are loaded.
+struct PartOptions {
+  Encoding encoding = Encoding::Plain;  // of the transformer's matrices
+  LoadMode load = LoadMode::Map;
+  std::filesystem::path weights_cache;  // empty: none
+};
+
 class Parts {
  public:
   // Both must outlive this.
-  Parts(const Model& model, Backend& backend, Encoding encoding);
+  Parts(const Model& model, Backend& backend, const PartOptions& options);
 
   // Every network on planner(). The first call opens the model's files; throws what reading them
   // throws, and InvalidFile when a part holds tensors that no network asks for.
@@ -52,11 +60,15 @@ class Parts {
   static constexpr std::size_t index(Stage stage) { return static_cast<std::size_t>(stage); }
   Encoding encoding_of(Stage stage) const;
   void make(Networks& networks, Stage stage, Backend& backend, const LayerPlacement& placement);
+  // Loads the network through its file of slabs, `slabs`; false, with a sentence in the log, where
+  // the file proves to be of no use or cannot be written.
+  bool load_through(std::unique_ptr<SlabFile> slabs, Stage stage, const LayerPlacement& placement);
 
   const Model& model_;
   Backend& backend_;
   PlanBackend plan_backend_;
-  Encoding encoding_;                                  // of the transformer's matrices
+  PartOptions options_;
+  WeightsCache cache_;
   std::array<std::unique_ptr<PartWeights>, 3> files_;  // networks view them
   std::array<std::unique_ptr<HostSlabs>, 3> copies_;   // and streamed blocks are fetched from these
   std::array<PartSize, 3> sizes_;

@@ -61,7 +61,10 @@ class Pipeline::Impl {
         backend_(make_backend({.device = options.device,
                                .precision = options.precision,
                                .threads = options.threads})),
-        parts_(model_, *backend_, encoding_of(options.encoding)),
+        parts_(model_, *backend_,
+               {.encoding = encoding_of(options.encoding),
+                .load = options.load,
+                .weights_cache = options.weights_cache}),
         keep_(options.keep),
         limit_(options.memory_limit),
         activations_(*backend_) {}

@@ -76,6 +76,12 @@ enum class Keep : std::uint8_t {
   None,  // each is released before the next is loaded
 };
 
+// How weight files are read while a network loads.
+enum class LoadMode : std::uint8_t {
+  Map,      // as their pages are touched
+  Preload,  // ahead of that, by threads with several requests on their way to the disk
+};
+
 // What one stage of a request needs, known before it runs. In bytes, but for `flops` and blocks.
 struct StagePlan {
   Stage stage = Stage::EncodePrompt;
@@ -123,6 +129,10 @@ struct PipelineOptions {
   Keep keep = Keep::Auto;         // which networks stay loaded between stages and requests
   std::size_t memory_limit =
       0;  // bytes, of the process on a CPU, of the card elsewhere; 0: what is free
+  LoadMode load = LoadMode::Map;
+  // A folder for loaded weights, which the next start maps (on a CPU); empty: none. What it cannot
+  // hold is loaded without it, and logged.
+  std::filesystem::path weights_cache = {};
   std::int64_t random_tokens =
       101;                      // with random weights: of the prompt, in place of a tokenizer's
   bool random_weights = false;  // take only the configuration from `model`: for measurements

@@ -2,10 +2,15 @@
 // number of threads, the choice of kernels, NaN that is not lost on the way.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <map>
+#include <memory>
 #include <random>
+#include <span>
+#include <string>
 #include <vector>
 
 #include "backend/cpu/cpu_backend.h"
@@ -216,6 +221,50 @@ TEST(CpuBackend, RefusesAWeightLoadedForAnotherOperation) {
             ErrorCode::InvalidArgument);
   EXPECT_EQ(error_of([&] { rig.backend().swiglu(out, x, plain); }).code(),
             ErrorCode::InvalidArgument);
+}
+
+// Loaded weights are kept in files (Backend::weight_layout): when this fails, the bytes have
+// changed and kWeightLayout must be raised.
+TEST(CpuBackend, LoadedWeightsAreTheBytesOfTheirLayout) {
+  const std::map<std::string, std::uint64_t> expected = {
+      {"cpu AVX2 1", 5827372618292978116ULL}, {"cpu portable 1", 9451092216024658864ULL}};
+  const auto sum_of = [](CpuBackend& backend) {
+    std::vector<float> values(40 * 24);
+    for (std::size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>(i % 251) - 125;
+    std::vector<std::uint16_t> rounded(values.size());
+    std::transform(values.begin(), values.end(), rounded.begin(), float_to_bf16);
+    const Tensor wide[] = {{values.data(), DType::F32, {20, 24}},
+                           {values.data() + 480, DType::F32, {20, 24}}};
+    const Tensor narrow[] = {{rounded.data(), DType::BF16, {20, 24}},
+                             {rounded.data() + 480, DType::BF16, {20, 24}}};
+    const auto load = [&](Arena& slab) {
+      for (const auto& parts : {wide, narrow}) {
+        backend.load_matrix(slab, {parts, 2}, MatrixRole::Linear);
+        backend.load_matrix(slab, {parts, 2}, MatrixRole::GateUp);
+        backend.load_vector(slab, {parts, 2});
+      }
+      backend.load_kernel(slab, {values.data(), DType::F32, {8, 12, 3, 3}});
+      backend.load_kernel(slab, {values.data(), DType::F32, {40, 24, 1, 1}});
+    };
+    Arena measure;
+    load(measure);
+    std::vector<std::byte> memory(measure.used() + Arena::kAlignment);
+    void* begin = memory.data();
+    std::size_t space = memory.size();
+    std::align(Arena::kAlignment, measure.used(), begin, space);
+    Arena slab(begin, measure.used());
+    load(slab);
+    std::uint64_t sum = 0xcbf29ce484222325ULL;  // FNV-1a
+    for (const std::byte byte : std::span(static_cast<const std::byte*>(begin), measure.used()))
+      sum = (sum ^ std::to_integer<std::uint64_t>(byte)) * 0x100000001b3ULL;
+    return sum;
+  };
+  for (const cpu::Isa isa : cpu::available_isas()) {
+    CpuBackend backend({.threads = 2, .isa = isa});
+    const auto known = expected.find(backend.weight_layout());
+    if (known == expected.end()) continue;
+    EXPECT_EQ(sum_of(backend), known->second) << backend.weight_layout();
+  }
 }
 
 // Bounds no machine of this kind leaves; a loop that the compiler removed would.

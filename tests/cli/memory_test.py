@@ -45,6 +45,15 @@ class Memory(ProgramTest):
                 self.assertLess(abs(planned - measured), SHARE * measured, (size, keep, planned))
                 self.assertLess(abs(told - measured), 0.01 * measured)
 
+    def test_the_peak_is_the_planned_one_with_a_weights_cache(self):
+        for keep in ("all", "none"):
+            arguments = ("--size", "64x64", "--keep", keep, "--weights-cache", keep)
+            (plan,) = self.plan(*arguments)
+            for start in ("first", "second"):
+                measured, _ = self.draw(*arguments)
+                planned = plan["total_bytes"]
+                self.assertLess(abs(planned - measured), SHARE * measured, (keep, start, planned))
+
     def test_a_limit_is_kept_to(self):
         for limit in (120, 150, 190):
             arguments = ("--size", "320x256", "--memory-limit", f"{limit}MiB")

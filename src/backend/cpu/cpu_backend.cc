@@ -28,6 +28,10 @@ constexpr std::size_t kMappedBlock = std::size_t{128} << 10;
 // Elements below which another thread costs more than it saves.
 constexpr std::size_t kGrain = 16384;
 
+// To be raised with every change of the bytes that loads write: files of weights outlive programs.
+// CpuBackend.LoadedWeightsAreTheBytesOfTheirLayout holds them.
+constexpr int kWeightLayout = 1;
+
 int resolve_threads(int threads) {
   if (threads < 0) {
     throw Error(ErrorCode::InvalidArgument,
@@ -81,6 +85,10 @@ CpuBackend::~CpuBackend() {
 std::string CpuBackend::description() const {
   return std::string("cpu: ") + kernels_.name + ", " + std::to_string(threads_) +
          (threads_ == 1 ? " thread" : " threads");
+}
+
+std::string CpuBackend::weight_layout() const {
+  return std::string("cpu ") + kernels_.name + " " + std::to_string(kWeightLayout);
 }
 
 void* CpuBackend::do_allocate(std::size_t bytes) {

@@ -50,6 +50,7 @@ class CpuBackend final : public ReferenceBackend {
                             const Weight& weight) const override;
   void reserve_scratch(std::size_t bytes) override;
   Rates measure_rates() override;
+  std::string weight_layout() const override;
 
  protected:
   void* do_allocate(std::size_t bytes) override;

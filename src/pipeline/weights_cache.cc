@@ -1,0 +1,127 @@
+// Names of cache files, and what says that one is still true.
+#include "pipeline/weights_cache.h"
+
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <system_error>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "base/mapped_file.h"
+#include "base/quote.h"
+#include "pipeline/planning.h"
+
+namespace zimage {
+namespace {
+
+namespace fs = std::filesystem;
+
+// More than the header of any safetensors file of the model.
+constexpr std::size_t kHeaderBytes = std::size_t{1} << 20;
+// Left free on the disk, for headers and for others.
+constexpr std::size_t kSpareBytes = std::size_t{16} << 20;
+
+// FNV-1a.
+class Sum {
+ public:
+  void add(std::span<const std::byte> bytes) {
+    for (const std::byte byte : bytes)
+      sum_ = (sum_ ^ std::to_integer<std::uint64_t>(byte)) * 0x100000001b3ULL;
+  }
+  void add(std::string_view text) { add(std::as_bytes(std::span(text))); }
+  // 16 hexadecimal digits.
+  std::string text() const {
+    std::string digits;
+    for (int shift = 60; shift >= 0; shift -= 4) digits += "0123456789abcdef"[sum_ >> shift & 15];
+    return digits;
+  }
+
+ private:
+  std::uint64_t sum_ = 0xcbf29ce484222325ULL;
+};
+
+// Size, time of change, inode and header of every file.
+std::string sources_of(const CheckpointPart& part) {
+  Sum sum;
+  for (const std::string& name : part.files()) {
+    const fs::path path = part.folder() / name;
+    struct stat status{};
+    if (::stat(path.c_str(), &status) != 0) {
+      throw Error(ErrorCode::Io, quote(path.string()) +
+                                     " cannot be read: " + std::system_category().message(errno));
+    }
+    sum.add(name);
+    for (const auto number : {static_cast<std::int64_t>(status.st_size),
+                              static_cast<std::int64_t>(status.st_mtim.tv_sec),
+                              static_cast<std::int64_t>(status.st_mtim.tv_nsec),
+                              static_cast<std::int64_t>(status.st_ino)}) {
+      sum.add(" ");
+      sum.add(std::to_string(number));
+    }
+    const MappedFile file(path);
+    sum.add(file.bytes().first(std::min(kHeaderBytes, file.bytes().size())));
+  }
+  return sum.text();
+}
+
+void throw_without_room(const fs::path& folder, std::size_t bytes) {
+  std::error_code error;
+  const fs::space_info space = fs::space(folder, error);
+  if (error || space.available >= bytes + kSpareBytes) return;
+  throw Error(ErrorCode::Io, quote(folder.string()) + " has room for " +
+                                 size_text(space.available) + ", " + size_text(bytes) +
+                                 " are needed");
+}
+
+}  // namespace
+
+fs::path WeightsCache::file_of(std::string_view name, const CheckpointPart& part) const {
+  std::error_code ignored;
+  Sum sum;
+  for (const std::string& file : part.files())
+    sum.add(fs::weakly_canonical(part.folder() / file, ignored).string() + "\n");
+  return folder_ / (std::string(name) + "-" + sum.text() + ".slabs");
+}
+
+std::unique_ptr<SlabFile> WeightsCache::open(std::string_view name, const CheckpointPart& part,
+                                             std::size_t bytes) const {
+  if (!is_used()) return nullptr;
+  const fs::path path = file_of(name, part);
+  try {
+    auto file = std::make_unique<SlabFile>(
+        SlabFile::open(path, {.layout = layout_, .sources = sources_of(part)}));
+    log(LogLevel::Info,
+        "weights cache: the " + std::string(name) + " is mapped from " + quote(path.string()));
+    return file;
+  } catch (const Error& error) {
+    if (error.code() == ErrorCode::InvalidFile)
+      log(LogLevel::Warning,
+          std::string("weights cache: ") + error.what() + "; it is written anew");
+    else if (error.code() != ErrorCode::NotFound)
+      log(LogLevel::Warning, std::string("weights cache: ") + error.what());
+  }
+  return create(name, part, bytes);
+}
+
+std::unique_ptr<SlabFile> WeightsCache::create(std::string_view name, const CheckpointPart& part,
+                                               std::size_t bytes) const {
+  try {
+    const fs::path path = file_of(name, part);
+    auto file = std::make_unique<SlabFile>(
+        SlabFile::create(path, {.layout = layout_, .sources = sources_of(part)}));
+    throw_without_room(folder_, bytes);
+    log(LogLevel::Info,
+        "weights cache: the " + std::string(name) + " is written to " + quote(path.string()));
+    return file;
+  } catch (const Error& error) {
+    log(LogLevel::Warning, std::string("weights cache: ") + error.what() + "; loading without it");
+  }
+  return nullptr;
+}
+
+}  // namespace zimage

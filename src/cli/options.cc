@@ -84,24 +84,7 @@ void add_size(CLI::App& app, DrawOptions& options) {
       ->group("Picture");
 }
 
-void add_draw_options(CLI::App& app, DrawOptions& options) {
-  add_model(app, "-m,--model", options.model);
-  add_parts(app, options.model);
-  add_value(
-      app, "-W,--width", "N",
-      [&options](const std::string& text) { options.width = parse_count("--width", text); },
-      "Pixels (default: the model's)")
-      ->group("Picture");
-  add_value(
-      app, "-H,--height", "N",
-      [&options](const std::string& text) { options.height = parse_count("--height", text); },
-      "Pixels (default: the model's)")
-      ->group("Picture");
-  add_value(
-      app, "-s,--steps", "N",
-      [&options](const std::string& text) { options.steps = parse_count("--steps", text); },
-      "Forwards of the transformer (default: the model's, 8 for Turbo)")
-      ->group("Picture");
+void add_machine_options(CLI::App& app, DrawOptions& options) {
   add_value(
       app, "-t,--threads", "N",
       [&options](const std::string& text) {
@@ -146,6 +129,27 @@ void add_draw_options(CLI::App& app, DrawOptions& options) {
       "decoded in tiles as it takes (default: what is free)")
       ->group("Machine");
   add_loading(app, options);
+}
+
+void add_draw_options(CLI::App& app, DrawOptions& options) {
+  add_model(app, "-m,--model", options.model);
+  add_parts(app, options.model);
+  add_value(
+      app, "-W,--width", "N",
+      [&options](const std::string& text) { options.width = parse_count("--width", text); },
+      "Pixels (default: the model's)")
+      ->group("Picture");
+  add_value(
+      app, "-H,--height", "N",
+      [&options](const std::string& text) { options.height = parse_count("--height", text); },
+      "Pixels (default: the model's)")
+      ->group("Picture");
+  add_value(
+      app, "-s,--steps", "N",
+      [&options](const std::string& text) { options.steps = parse_count("--steps", text); },
+      "Forwards of the transformer (default: the model's, 8 for Turbo)")
+      ->group("Picture");
+  add_machine_options(app, options);
 }
 
 void add_generate(CLI::App& app, GenerateOptions& options) {

@@ -228,6 +228,7 @@ std::vector<cublasLtMatmulAlgo_t> Matmul::candidates_of(const Plan& plan) const 
                                             plan.out, preference, kCandidates, results.data(),
                                             &count));
   std::vector<cublasLtMatmulAlgo_t> candidates;
+  candidates.reserve(static_cast<std::size_t>(count));
   for (int i = 0; i < count; ++i) candidates.push_back(results[static_cast<std::size_t>(i)].algo);
   return candidates;
 }

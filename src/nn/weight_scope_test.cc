@@ -4,15 +4,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <cstring>
 #include <map>
-#include <utility>
 #include <vector>
 
 #include "backend/reference/reference_backend.h"
 #include "base/error.h"
 #include "base/float16.h"
 #include "base/float8.h"
+#include "late_device.h"
 #include "nn/layer_store.h"
 #include "nn/random_source.h"
 #include "nn/widen.h"
@@ -75,42 +74,6 @@ TEST(LayerStore, StreamsTheBlocksBehindTheResidentOnes) {
   one.use(3);
   EXPECT_THAT(source.asked, ElementsAre("2.a", "3.a", "3.a", "1.a"));
 }
-
-// A device in host memory whose copies run when they are waited for, as late as they may.
-class LateDevice final : public ReferenceBackend {
- public:
-  MemoryKind memory_kind() const override { return MemoryKind::Device; }
-};
-
-class LateSlabs final : public HostSlabs {
- public:
-  explicit LateSlabs(std::int64_t most) : most_(most) {}
-
-  bool keep(std::int64_t index, const Buffer& slab, std::size_t bytes) override {
-    if (static_cast<std::int64_t>(slabs_.size()) == most_) return false;
-    const auto* data = static_cast<const std::byte*>(slab.data());
-    slabs_[index] = {data, data + bytes};
-    return true;
-  }
-  bool has(std::int64_t index) const override { return slabs_.contains(index); }
-  void fetch(const Buffer& slab, std::int64_t index) override {
-    fetched.push_back(index);
-    pending_.emplace_back(slab.data(), index);
-    std::memset(slab.data(), 0xff, slab.bytes());  // what was there is not to be read any more
-  }
-  void wait() override {
-    for (const auto& [target, index] : pending_)
-      std::memcpy(target, slabs_[index].data(), slabs_[index].size());
-    pending_.clear();
-  }
-
-  std::vector<std::int64_t> fetched;
-
- private:
-  std::int64_t most_;
-  std::map<std::int64_t, std::vector<std::byte>> slabs_;
-  std::vector<std::pair<void*, std::int64_t>> pending_;
-};
 
 // Five blocks, two of them resident: 1, 3 and 4 are streamed. Everything is read once, and copied
 // ahead: beside a resident block into both slots, beside a streamed one into the other.

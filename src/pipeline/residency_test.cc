@@ -9,13 +9,16 @@
 #include <cmath>
 #include <cstdio>
 #include <fstream>
+#include <future>
 #include <nlohmann/json.hpp>
 #include <utility>
 
 #include "base/process_memory.h"
 #include "error_of.h"
+#include "late_device.h"
 #include "own_memory.h"
 #include "pipeline/planning.h"
+#include "pipeline/run_observer.h"
 #include "temp_folder.h"
 
 namespace zimage {
@@ -77,6 +80,55 @@ TEST(Residency, StreamsTheBlocksThatDoNotFitAndDrawsTheSame) {
   if (kOwnMemoryIsSeen) EXPECT_LE(memory, limit + 8 * kMebibyte);
   // Once more, on a pipeline that has released everything.
   EXPECT_EQ(pipeline.generate(small(64, 64)).image.rgb, whole.rgb);
+}
+
+// One drawing on a backend that is given, as Pipeline draws.
+Image draw_on(Backend& backend, Parts& parts, const Drawing& drawing, const Plan& plan) {
+  Activations activations(backend);
+  const Run run{.backend = backend, .arena = activations.arena()};
+  const ProgressFn progress;
+  Request request = small(16, 16);
+  RunObserver observer(
+      {.parts = parts,
+       .activations = activations,
+       .plan = plan,
+       .run = run,
+       .progress = progress,
+       .request = request,
+       .drawing = drawing},
+      std::async(std::launch::async, noise_tokens, drawing.latent, 7, RngKind::Cpu));
+  draw(run, parts.loaded(), drawing, observer);
+  return observer.image;
+}
+
+// The copies outlive the network that is released: the second picture makes no others.
+TEST(Residency, StreamsToACardFromCopiesThatStay) {
+  const PipelineOptions options{.model = kModel, .random_tokens = 5, .random_weights = true};
+  const Model model(options);
+  LateDevice device;
+  Parts parts(model, device, Encoding::Plain);
+  const Drawing drawing{.ids = model.tokenize("").ids,
+                        .latent = {.channels = model.vae().latent_channels,
+                                   .rows = 2,
+                                   .columns = 2,
+                                   .patch = model.transformer().patch},
+                        .sigmas = {1, 0}};
+  const Plan whole = make_plan(parts, drawing, {.available = std::size_t{1} << 40});
+  EXPECT_EQ(whole.keep, Keep::All);
+  const Image expected = draw_on(device, parts, drawing, whole);
+  EXPECT_TRUE(device.slabs.empty());
+
+  const Plan alone =
+      make_plan(parts, drawing, {.keep = Keep::None, .available = std::size_t{1} << 40});
+  const std::size_t layer = parts.size(Stage::Denoise).layers.front();
+  const Plan less = make_plan(parts, drawing, {.available = alone.stages[1].total - 2 * layer});
+  EXPECT_EQ(less.stages[1].streamed, 4);  // two for the slots
+  EXPECT_EQ(less.stages[1].copies, 4 * layer);
+  EXPECT_EQ(less.stages[0].streamed, 0);
+  for (int pictures = 0; pictures < 2; ++pictures)
+    EXPECT_EQ(draw_on(device, parts, drawing, less).rgb, expected.rgb);
+  ASSERT_EQ(device.slabs.size(), 1U);
+  EXPECT_GE(device.slabs[0]->fetched.size(), 2U * 4);
 }
 
 // A longer picture takes activations, so that fewer blocks stay.

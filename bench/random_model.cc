@@ -95,7 +95,7 @@ void run(char** arguments) {
   const fs::path to = arguments[3];
   const DType transformer = std::string_view(arguments[4]) == "f32" ? DType::F32 : DType::BF16;
   const Model model(PipelineOptions{.model = from, .random_weights = true});
-  const std::unique_ptr<Backend> cpu = make_backend("cpu", 1);
+  const std::unique_ptr<Backend> cpu = make_backend({.device = "cpu", .threads = 1});
   PlanBackend plan(*cpu);
   for (const char* part : {"text_encoder", "transformer", "vae", "scheduler", "tokenizer"})
     fs::create_directories(to / part);

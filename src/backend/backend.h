@@ -228,6 +228,10 @@ class Backend {
   // no use outside this backend.
   virtual std::string weight_layout() const { return {}; }
 
+  // Is told, before each load, of how much host memory it reads: pages of files, and numbers that
+  // were widened for it.
+  virtual void count_source(std::size_t /*bytes*/) {}
+
   // For every load_matrix() from here on. Throws Unsupported where the backend has no such
   // encoding.
   virtual void set_encoding(Encoding encoding);

@@ -234,6 +234,7 @@ void bench(const BenchOptions& options) {
                      .keep = options.draw.keep,
                      .memory_limit = options.draw.memory_limit,
                      .load = options.draw.load,
+                     .weights = options.draw.weights,
                      .weights_cache = options.draw.weights_cache.value_or(""),
                      .random_weights = options.random_weights || options.config});
   const Request request{.prompt = options.prompt,

@@ -139,6 +139,7 @@ void generate(const GenerateOptions& options, Interrupt& interrupt) {
                      .keep = options.draw.keep,
                      .memory_limit = options.draw.memory_limit,
                      .load = options.draw.load,
+                     .weights = options.draw.weights,
                      .weights_cache = options.draw.weights_cache.value_or("")});
   const std::string device = pipeline.device_description();
   console.detail(fmt::format("device {}", device));

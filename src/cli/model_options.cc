@@ -80,6 +80,15 @@ void add_loading(CLI::App& app, DrawOptions& options) {
       "How weight files are read: mmap, as their pages are touched, or preload, ahead of that by\n"
       "several requests at a time (default: mmap)")
       ->group("Machine");
+  add_value(
+      app, "--weights", "TYPE",
+      [&options](const std::string& text) {
+        const bool stored = parse_choice("--weights", text, {"stored", "bf16"}) == "stored";
+        options.weights = stored ? WeightType::Stored : WeightType::Bf16;
+      },
+      "How matrices of float32 files are held: as stored, or in bf16, which takes half the memory "
+      "and\nis exact where the numbers were bf16's (default: stored)")
+      ->group("Machine");
   add_text(app, "--weights-cache", "FOLDER", options.weights_cache,
            "Keep loaded weights in this folder, as large as they are in memory: the next start "
            "maps\nthem in place of loading (CPU)")

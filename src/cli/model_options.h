@@ -25,7 +25,7 @@ void add_model(CLI::App& app, const std::string& names, ModelOptions& options);
 // Those that name files in place of its parts.
 void add_parts(CLI::App& app, ModelOptions& options);
 
-// How weights are loaded: --load, --weights-cache.
+// How weights are loaded: --load, --weights, --weights-cache.
 void add_loading(CLI::App& app, DrawOptions& options);
 
 void add_models(CLI::App& app, ModelsOptions& options);

@@ -41,6 +41,7 @@ struct DrawOptions {
   Keep keep = Keep::Auto;
   std::size_t memory_limit = 0;  // bytes; 0: what is free
   LoadMode load = LoadMode::Map;
+  WeightType weights = WeightType::Stored;
   std::optional<std::string> weights_cache = {};  // a folder
   int threads = 0;                                // 0: one for each core this process may use
   bool json = false;

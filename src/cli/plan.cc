@@ -80,6 +80,7 @@ DevicePlans plan_on(const std::string& device, const ModelLocation& place,
                      .keep = options.draw.keep,
                      .memory_limit = options.draw.memory_limit,
                      .load = options.draw.load,
+                     .weights = options.draw.weights,
                      .weights_cache = options.draw.weights_cache.value_or(""),
                      .random_weights = options.random_weights || options.config});
   DevicePlans plans{.device = pipeline.device_description(), .pictures = {}};

@@ -33,10 +33,15 @@ inline SlabFile* slabs_for(TensorSource& source, const Backend& backend) {
   return backend.weight_layout().empty() ? nullptr : source.slabs();
 }
 
+// Whether to ask for what a load through `backend` is about to read.
+inline bool reads_ahead(const TensorSource& source, const Backend& backend) {
+  return source.preloads() && backend.reads_weights();
+}
+
 // Binds a module to pages that hold what `load` has written before.
 template <typename Load>
 auto bind_module(TensorSource& source, Backend& backend, Load load, MappedSlab pages) {
-  if (source.preloads()) source.read_ahead(pages.bytes());
+  if (reads_ahead(source, backend)) source.read_ahead(pages.bytes());
   // Arena has no read-only kind; a filled slab is only pointed at.
   Arena memory(const_cast<std::byte*>(pages.bytes().data()), pages.bytes().size());
   auto weights = load(WeightScope(source, backend, memory, SlabState::Filled));
@@ -56,7 +61,7 @@ auto load_module(TensorSource& source, Backend& backend, Load load) {
     MappedSlab pages = file->find(naming.names(), measure.used());
     if (!pages.empty()) return bind_module(source, backend, load, std::move(pages));
   }
-  if (source.preloads()) {
+  if (reads_ahead(source, backend)) {
     ReadAheadSource ahead(source);
     Arena unused;
     load(WeightScope(ahead, backend, unused));
@@ -117,10 +122,10 @@ class LayerStore {
         is_mapped_(slabs_for(source, backend) != nullptr),
         blocks_(static_cast<std::size_t>(layers)) {
     std::size_t slot_bytes = 0;
-    if (source.preloads() && layers > 0) read_ahead(0);
+    const bool ahead = reads_ahead(source, backend);
+    if (ahead && layers > 0) read_ahead(0);
     for (std::int64_t layer = 0; layer < layers; ++layer) {
-      if (source.preloads() && layer + 1 < layers &&
-          !is_streamed(layer + 1, layers, placement.resident)) {
+      if (ahead && layer + 1 < layers && !is_streamed(layer + 1, layers, placement.resident)) {
         read_ahead(layer + 1);
       }
       const bool streamed = is_streamed(layer, layers, placement.resident);
@@ -148,6 +153,9 @@ class LayerStore {
   bool streams() const { return !streamed_.empty(); }
   // Of each block's slab.
   const std::vector<std::size_t>& bytes() const { return bytes_; }
+
+  // Binds a block on a measuring slab, and gives its size.
+  std::size_t measure(std::int64_t layer) const { return measure(*source_, layer); }
 
   // The block's views, valid until the next use(). A streamed block is enqueued to be brought,
   // behind what still reads its slot; the next ones follow meanwhile, or their files are read

@@ -16,6 +16,7 @@
 #include "checkpoint/checkpoint.h"
 #include "nn/read_ahead.h"
 #include "nn/slab_file.h"
+#include "nn/widen.h"
 
 namespace zimage {
 
@@ -40,6 +41,9 @@ class TensorSource {
   virtual void read_ahead(std::span<const std::byte> /*memory*/) {}
   // True where modules ask to read ahead whatever they are about to load.
   virtual bool preloads() const { return false; }
+  // What loads make of its f32 matrices, and what they tell of numbers that they rounded.
+  virtual WideNumbers wide_numbers() const { return WideNumbers::Kept; }
+  virtual void count_rounded(std::int64_t /*numbers*/) {}
   // The file in which modules that are loaded from this keep their slabs; null: none does.
   virtual SlabFile* slabs() { return nullptr; }
 };
@@ -55,6 +59,7 @@ class ReadAheadSource final : public TensorSource {
     source_.read_ahead({static_cast<const std::byte*>(numbers.data), numbers.bytes()});
     return found;
   }
+  WideNumbers wide_numbers() const override { return source_.wide_numbers(); }
 
  private:
   TensorSource& source_;
@@ -72,6 +77,7 @@ class NamingSource final : public TensorSource {
       sum_ = (sum_ ^ static_cast<unsigned char>(c)) * 0x100000001b3ULL;  // FNV-1a
     return source_.tensor(name, shape);
   }
+  WideNumbers wide_numbers() const override { return source_.wide_numbers(); }
   void ignore(std::string_view prefix) override { source_.ignore(prefix); }
   // The first name, and a sum of all of them.
   std::string names() const { return first_ + ":" + std::to_string(sum_); }
@@ -93,10 +99,16 @@ class CheckpointSource final : public TensorSource {
   void evict_all() override { part_.evict_all(); }
   void read_ahead(std::span<const std::byte> memory) override;
   bool preloads() const override { return ahead_.has_value(); }
+  WideNumbers wide_numbers() const override { return wide_numbers_; }
+  void count_rounded(std::int64_t numbers) override { rounded_ += numbers; }
   SlabFile* slabs() override { return slabs_.get(); }
 
   // From here on modules' files are read ahead of their loading.
   void preload() { ahead_.emplace(); }
+  // From here on f32 matrices become bf16.
+  void narrow() { wide_numbers_ = WideNumbers::ToBf16; }
+  // How many numbers were rounded since the last call.
+  std::int64_t take_rounded() { return std::exchange(rounded_, 0); }
   // From here on modules keep their slabs in `file`, or nowhere: null. Modules that were loaded
   // from an earlier one and are streamed must be gone.
   void keep_slabs(std::unique_ptr<SlabFile> file) { slabs_ = std::move(file); }
@@ -109,6 +121,8 @@ class CheckpointSource final : public TensorSource {
   std::set<std::string, std::less<>> used_;
   std::vector<std::string> ignored_;
   std::unique_ptr<SlabFile> slabs_;
+  WideNumbers wide_numbers_ = WideNumbers::Kept;
+  std::int64_t rounded_ = 0;
   std::optional<ReadAhead> ahead_;  // where files are preloaded
 };
 

@@ -18,17 +18,21 @@ HostTensor WeightScope::host(std::string_view name, const Shape& shape) const {
 }
 
 template <typename Load>
-auto WeightScope::load_plain(std::span<const HostTensor> parts, Load load) const {
+auto WeightScope::load_plain(std::span<const HostTensor> parts, WideNumbers wide, Load load) const {
   if (state_ == SlabState::Filled) {
     Arena measure;
-    const WidenedTensors plain(parts, *backend_, measure);
+    const WidenedTensors plain(parts, *backend_, measure, wide);
     auto loaded = load(measure, plain.tensors());
     loaded.data = slab_->allocate(measure.used());
     return loaded;
   }
-  const WidenedTensors plain(parts, *backend_, *slab_);
+  const WidenedTensors plain(parts, *backend_, *slab_, wide);
+  std::size_t bytes = plain.converted_bytes();
+  for (const HostTensor& part : parts) bytes += part.bytes();
+  backend_->count_source(bytes);
   auto loaded = load(*slab_, plain.tensors());
   plain.wait_for(*backend_);
+  source_->count_rounded(plain.rounded());
   if (!slab_->measuring()) {  // else nothing was read
     for (const HostTensor& part : parts) source_->evict(part.numbers());
   }
@@ -36,9 +40,10 @@ auto WeightScope::load_plain(std::span<const HostTensor> parts, Load load) const
 }
 
 Weight WeightScope::load_matrix(std::span<const HostTensor> parts, MatrixRole role) const {
-  return load_plain(parts, [&](Arena& slab, std::span<const Tensor> plain) {
-    return backend_->load_matrix(slab, plain, role);
-  });
+  return load_plain(parts, source_->wide_numbers(),
+                    [&](Arena& slab, std::span<const Tensor> plain) {
+                      return backend_->load_matrix(slab, plain, role);
+                    });
 }
 
 Weight WeightScope::stack(std::span<const HostTensor> parts) const {
@@ -46,7 +51,7 @@ Weight WeightScope::stack(std::span<const HostTensor> parts) const {
 }
 
 Tensor WeightScope::concatenate(std::span<const HostTensor> parts) const {
-  return load_plain(parts, [&](Arena& slab, std::span<const Tensor> plain) {
+  return load_plain(parts, WideNumbers::Kept, [&](Arena& slab, std::span<const Tensor> plain) {
     return backend_->load_vector(slab, plain);
   });
 }
@@ -80,7 +85,7 @@ Weight WeightScope::gate_up(std::string_view gate, std::string_view up, std::int
 Weight WeightScope::kernel(std::string_view name, std::int64_t out, std::int64_t in,
                            std::int64_t side) const {
   const HostTensor part = host(name, {out, in, side, side});
-  return load_plain({&part, 1}, [&](Arena& slab, std::span<const Tensor> plain) {
+  return load_plain({&part, 1}, WideNumbers::Kept, [&](Arena& slab, std::span<const Tensor> plain) {
     return backend_->load_kernel(slab, plain[0]);
   });
 }

@@ -60,7 +60,7 @@ class WeightScope {
   Weight load_matrix(std::span<const HostTensor> parts, MatrixRole role) const;
   // Calls `load(slab, tensors)` with plain tensors, as the slab's state asks for.
   template <typename Load>
-  auto load_plain(std::span<const HostTensor> parts, Load load) const;
+  auto load_plain(std::span<const HostTensor> parts, WideNumbers wide, Load load) const;
 
   TensorSource* source_;
   Backend* backend_;

@@ -7,6 +7,7 @@
 #include <map>
 #include <vector>
 
+#include "backend/plan/plan_backend.h"
 #include "backend/reference/reference_backend.h"
 #include "base/error.h"
 #include "base/float16.h"
@@ -196,6 +197,18 @@ TEST(WeightScope, WidensQuantizedMatricesToBf16AndVectorsToF32) {
               ElementsAre(1.003F, -1.003F, 2.006F, 0x1p-9F * 1.003F));
 }
 
+// A plan counts what a load reads of the file, and the numbers that are widened for it.
+TEST(WeightScope, TellsAPlanWhatLoadsRead) {
+  Fp8Source source;
+  ReferenceBackend backend;
+  PlanBackend plan(backend);
+  const auto module =
+      load_module(source, plan, [](const WeightScope& w) { return w.matrix("m", 2, 2); });
+  // Four bytes, a scale, and four numbers of bf16.
+  EXPECT_EQ(plan.cost().source, 4U + 4U + 8U);
+  EXPECT_EQ(plan.cost().loading, Arena::kAlignment + 16U);
+}
+
 TEST(Widen, GivesOneResultOnAnyNumberOfThreads) {
   // 1024 rows of 1024 numbers: enough for several threads.
   std::vector<std::uint8_t> bytes(std::size_t{1} << 20);
@@ -204,10 +217,31 @@ TEST(Widen, GivesOneResultOnAnyNumberOfThreads) {
                           .shape = {1024, 1024},
                           .type = QuantType::Fp8E4M3};
   std::vector<std::uint16_t> found(bytes.size());
-  widen(found.data(), tensor);
+  EXPECT_EQ(convert(found.data(), DType::BF16, tensor), 0);
   for (std::size_t i = 0; i < bytes.size(); ++i) {
     ASSERT_EQ(bf16_to_float(found[i]), fp8_e4m3_to_float(bytes[i])) << i;
   }
+}
+
+TEST(Widen, NarrowsF32WhenAskedToAndCountsWhatItRounds) {
+  std::vector<float> values(std::size_t{1} << 20, 1.5F);
+  values[3] = 1.0F + 0x1p-8F;       // halfway: to even
+  values[700000] = 1.0F + 0x1p-7F;  // bf16's own
+  values[900000] = -1.003F;
+  const HostTensor tensor = HostTensor::plain({values.data(), DType::F32, {1024, 1024}});
+  ReferenceBackend backend;
+  std::vector<std::byte> memory(std::size_t{1});
+  const Arena slab(memory.data(), memory.size());
+  const WidenedTensors kept({&tensor, 1}, backend, slab);
+  EXPECT_EQ(kept.tensors()[0].data, values.data());
+  const WidenedTensors narrow({&tensor, 1}, backend, slab, WideNumbers::ToBf16);
+  EXPECT_EQ(narrow.rounded(), 2);
+  const Tensor& found = narrow.tensors()[0];
+  ASSERT_EQ(found.dtype, DType::BF16);
+  EXPECT_EQ(bf16_to_float(found.as<std::uint16_t>()[3]), 1.0F);
+  EXPECT_EQ(bf16_to_float(found.as<std::uint16_t>()[700000]), values[700000]);
+  EXPECT_EQ(bf16_to_float(found.as<std::uint16_t>()[900000]), -1.0F);
+  EXPECT_EQ(bf16_to_float(found.as<std::uint16_t>()[1048575]), 1.5F);
 }
 
 TEST(LayerStore, GivesEachBlockItsOwnWeights) {

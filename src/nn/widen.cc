@@ -2,6 +2,8 @@
 #include "nn/widen.h"
 
 #include <algorithm>
+#include <atomic>
+#include <bit>
 #include <thread>
 
 #include "base/float16.h"
@@ -13,55 +15,71 @@ namespace {
 // Below this many numbers a thread costs more than it saves.
 constexpr std::int64_t kNumbersPerThread = std::int64_t{1} << 18;
 
-void widen_rows(void* out, const HostTensor& tensor, std::int64_t first, std::int64_t last) {
+// Gives how many numbers of a plain tensor bf16 does not hold.
+std::int64_t convert_rows(void* out, DType dtype, const HostTensor& tensor, std::int64_t first,
+                          std::int64_t last) {
   const auto columns = static_cast<std::size_t>(tensor.row_elements());
   const std::size_t begin = static_cast<std::size_t>(first) * columns;
-  if (widened_dtype(tensor) == DType::F32) {
+  if (dtype == DType::F32) {
     dequantize_rows(static_cast<float*>(out) + begin, tensor, first, last);
-    return;
+    return 0;
   }
   std::vector<float> row(columns);
   auto* rounded = static_cast<std::uint16_t*>(out) + begin;
+  std::int64_t count = 0;
   for (std::int64_t i = first; i < last; ++i) {
     dequantize_rows(row.data(), tensor, i, i + 1);
     rounded = std::transform(row.begin(), row.end(), rounded, float_to_bf16);
+    if (tensor.is_quantized()) continue;
+    count += std::count_if(row.begin(), row.end(), [](float value) {
+      return (std::bit_cast<std::uint32_t>(value) & 0xFFFFU) != 0;
+    });
   }
+  return count;
+}
+
+// What a backend is given of a tensor.
+DType plain_dtype(const HostTensor& tensor, WideNumbers wide) {
+  if (tensor.is_quantized()) return tensor.row_count() > 1 ? DType::BF16 : DType::F32;
+  const bool narrows = wide == WideNumbers::ToBf16 && tensor.stored.dtype == DType::F32;
+  return narrows ? DType::BF16 : tensor.stored.dtype;
 }
 
 }  // namespace
 
-DType widened_dtype(const HostTensor& tensor) {
-  if (!tensor.is_quantized()) return tensor.stored.dtype;
-  return tensor.row_count() > 1 ? DType::BF16 : DType::F32;
-}
-
-void widen(void* out, const HostTensor& tensor) {
+std::int64_t convert(void* out, DType dtype, const HostTensor& tensor) {
   const std::int64_t rows = tensor.row_count();
   const std::int64_t most = std::min<std::int64_t>(
       {rows, tensor.elements() / kNumbersPerThread, std::thread::hardware_concurrency()});
   const std::int64_t threads = std::max<std::int64_t>(most, 1);
-  std::vector<std::jthread> others;
-  for (std::int64_t i = 1; i < threads; ++i) {
-    others.emplace_back(
-        [=, &tensor] { widen_rows(out, tensor, rows * i / threads, rows * (i + 1) / threads); });
+  std::atomic<std::int64_t> rounded = 0;
+  {
+    std::vector<std::jthread> others;
+    for (std::int64_t i = 1; i < threads; ++i) {
+      others.emplace_back([=, &tensor, &rounded] {
+        rounded += convert_rows(out, dtype, tensor, rows * i / threads, rows * (i + 1) / threads);
+      });
+    }
+    rounded += convert_rows(out, dtype, tensor, 0, rows / threads);
   }
-  widen_rows(out, tensor, 0, rows / threads);
+  return rounded;
 }
 
 WidenedTensors::WidenedTensors(std::span<const HostTensor> parts, const Backend& backend,
-                               const Arena& slab) {
+                               const Arena& slab, WideNumbers wide) {
   for (const HostTensor& part : parts) {
-    if (!part.is_quantized()) {
+    const DType dtype = plain_dtype(part, wide);
+    if (!part.is_quantized() && dtype == part.stored.dtype) {
       tensors_.push_back(part.stored);
       continue;
     }
-    const DType dtype = widened_dtype(part);
     Tensor& plain = tensors_.emplace_back(Tensor{part.stored.data, dtype, part.shape});
+    converted_bytes_ += plain.bytes();
     if (slab.measuring() || !backend.reads_weights()) continue;
     copies_.push_back(
         std::make_unique_for_overwrite<std::byte[]>(std::max<std::size_t>(plain.bytes(), 1)));
     plain.data = copies_.back().get();
-    widen(plain.data, part);
+    rounded_ += convert(plain.data, dtype, part);
   }
 }
 

@@ -35,6 +35,10 @@ class PartWeights {
   void preload() {
     if (checkpoint_) checkpoint_->preload();
   }
+  void narrow() {
+    if (checkpoint_) checkpoint_->narrow();
+  }
+  std::int64_t take_rounded() { return checkpoint_ ? checkpoint_->take_rounded() : 0; }
   void keep_slabs(std::unique_ptr<SlabFile> file) {
     if (checkpoint_) checkpoint_->keep_slabs(std::move(file));
   }

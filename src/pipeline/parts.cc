@@ -31,8 +31,9 @@ void for_streamed(const PartSize& size, std::int64_t resident, Visit visit) {
 }
 
 // What the bytes of loaded weights depend on, beside their files.
-std::string layout_of(const Backend& backend) {
-  return std::string(version()) + " " + backend.weight_layout();
+std::string layout_of(const Backend& backend, WeightType weights) {
+  const char* const suffix = weights == WeightType::Bf16 ? " bf16" : "";
+  return std::string(version()) + " " + backend.weight_layout() + suffix;
 }
 
 }  // namespace
@@ -43,7 +44,7 @@ Parts::Parts(const Model& model, Backend& backend, const PartOptions& options)
       plan_backend_(backend),
       options_(options),
       cache_(backend.weight_layout().empty() ? std::filesystem::path() : options.weights_cache,
-             layout_of(backend)) {
+             layout_of(backend, options.weights)) {
   if (!options.weights_cache.empty() && !cache_.is_used())
     log(LogLevel::Warning, "weights cache: " + backend.description() + " has no use for one");
 }
@@ -84,22 +85,38 @@ const Networks& Parts::planned() {
     std::unique_ptr<PartWeights>& files = files_[index(stage)];
     files = model_.open(part_of(stage));
     if (options_.load == LoadMode::Preload) files->preload();
+    if (options_.weights == WeightType::Bf16) files->narrow();
     const std::size_t before = plan_backend_.allocated();
     plan_backend_.reset_cost();
     plan_backend_.set_encoding(encoding_of(stage));
     make(planned_, stage, plan_backend_, {});
     files->throw_if_unused();
-    // A cache's pages are bound as they are; while it is written, one module is in memory at a
-    // time.
-    const bool is_cached = cache_.is_used() && files->part() != nullptr;
-    sizes_[index(stage)] = {.weights = plan_backend_.allocated() - before,
-                            .source = is_cached ? 0 : plan_backend_.cost().source,
-                            .layers = {},
-                            .slots = stream_slots(backend_)};
+    const std::size_t weights = plan_backend_.allocated() - before;
+    const std::size_t peak = plan_backend_.cost().loading;
+    sizes_[index(stage)] = {.weights = weights,
+                            .loading = peak > before + weights ? peak - before - weights : 0,
+                            .streaming = 0,
+                            .layers = {}};
+  }
+  sizes_[index(Stage::EncodePrompt)].streaming = source_of_block(planned_.text_encoder->layers());
+  sizes_[index(Stage::Denoise)].streaming = source_of_block(planned_.transformer->layers());
+  // A cache's pages are bound as they are; while it is written, one module is in memory at a time.
+  for (const Stage stage : kStages) {
+    if (cache_.is_used() && files_[index(stage)]->part() != nullptr)
+      sizes_[index(stage)].loading = sizes_[index(stage)].streaming = 0;
   }
   sizes_[index(Stage::EncodePrompt)].layers = planned_.text_encoder->layers().bytes();
   sizes_[index(Stage::Denoise)].layers = planned_.transformer->layers().bytes();
   return planned_;
+}
+
+// What is read while a streamed block loads.
+template <typename Block>
+std::size_t Parts::source_of_block(const LayerStore<Block>& layers) {
+  if (layers.size() == 0) return 0;
+  plan_backend_.reset_cost();
+  layers.measure(0);
+  return plan_backend_.cost().source;
 }
 
 // Only the transformer's matrices take the encoding: the other two networks are a small part of the
@@ -141,6 +158,16 @@ void Parts::load(Stage stage, std::int64_t streamed) {
   }
   make(loaded_, stage, backend_, placement);
   backend_.synchronize();
+  tell_rounded(stage);
+}
+
+void Parts::tell_rounded(Stage stage) const {
+  if (options_.weights != WeightType::Bf16) return;
+  const std::int64_t rounded = files_[index(stage)]->take_rounded();
+  const std::string part = part_of(stage);
+  log(LogLevel::Info, rounded == 0 ? "weights: no number of the " + part + " had to be rounded"
+                                   : "weights: " + std::to_string(rounded) + " numbers of the " +
+                                         part + " were rounded to bf16");
 }
 
 bool Parts::load_through(std::unique_ptr<SlabFile> slabs, Stage stage,
@@ -151,7 +178,10 @@ bool Parts::load_through(std::unique_ptr<SlabFile> slabs, Stage stage,
   try {
     make(loaded_, stage, backend_, placement);
     SlabFile* const file = files.tensors().slabs();
-    if (file != nullptr && !file->is_written()) file->finish();
+    if (file != nullptr && !file->is_written()) {
+      file->finish();
+      tell_rounded(stage);
+    }
     return true;
   } catch (const Error& error) {
     log(LogLevel::Warning, std::string("weights cache: ") + error.what());

@@ -18,7 +18,10 @@ namespace zimage {
 // What loading a part takes.
 struct PartSize {
   std::size_t weights = 0;  // bytes on the backend
-  std::size_t source = 0;   // bytes of its files, or of what stands for them, read at a time
+  // Bytes beyond its weights while it loads whole, and while a streamed block does: what is read of
+  // its files, or of what stands for them, and widened numbers.
+  std::size_t loading = 0;
+  std::size_t streaming = 0;
   std::vector<std::size_t> layers;  // bytes of each block that can be streamed
   std::int64_t slots = 1;           // that streamed blocks share
 
@@ -32,6 +35,7 @@ struct PartSize {
 struct PartOptions {
   Encoding encoding = Encoding::Plain;  // of the transformer's matrices
   LoadMode load = LoadMode::Map;
+  WeightType weights = WeightType::Stored;
   std::filesystem::path weights_cache;  // empty: none
 };
 
@@ -60,6 +64,9 @@ class Parts {
   static constexpr std::size_t index(Stage stage) { return static_cast<std::size_t>(stage); }
   Encoding encoding_of(Stage stage) const;
   void make(Networks& networks, Stage stage, Backend& backend, const LayerPlacement& placement);
+  template <typename Block>
+  std::size_t source_of_block(const LayerStore<Block>& layers);
+  void tell_rounded(Stage stage) const;
   // Loads the network through its file of slabs, `slabs`; false, with a sentence in the log, where
   // the file proves to be of no use or cannot be written.
   bool load_through(std::unique_ptr<SlabFile> slabs, Stage stage, const LayerPlacement& placement);

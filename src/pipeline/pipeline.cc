@@ -64,6 +64,7 @@ class Pipeline::Impl {
         parts_(model_, *backend_,
                {.encoding = encoding_of(options.encoding),
                 .load = options.load,
+                .weights = options.weights,
                 .weights_cache = options.weights_cache}),
         keep_(options.keep),
         limit_(options.memory_limit),

@@ -82,6 +82,12 @@ enum class LoadMode : std::uint8_t {
   Preload,  // ahead of that, by threads with several requests on their way to the disk
 };
 
+// How numbers of float32 files are held.
+enum class WeightType : std::uint8_t {
+  Stored,  // as they are
+  Bf16,    // matrices of the text encoder and the transformer in bf16, rounded to nearest
+};
+
 // What one stage of a request needs, known before it runs. In bytes, but for `flops` and blocks.
 struct StagePlan {
   Stage stage = Stage::EncodePrompt;
@@ -90,7 +96,7 @@ struct StagePlan {
   std::size_t workspace = 0;    // of the kernels
   std::int64_t layers = 0;      // blocks of its network that can be streamed
   std::int64_t streamed = 0;    // of them: read again for each use
-  std::size_t loading = 0;      // of mapped files, the most read at once while its network loads
+  std::size_t loading = 0;      // beyond its weights, the most while it or a streamed block loads
   std::size_t host = 0;         // in host memory: noise, features, pixels
   std::size_t copies = 0;  // in page-locked host memory: the blocks that are streamed to a card
   std::size_t total = 0;   // on the device, the most while it loads and runs, with what is kept
@@ -130,6 +136,7 @@ struct PipelineOptions {
   std::size_t memory_limit =
       0;  // bytes, of the process on a CPU, of the card elsewhere; 0: what is free
   LoadMode load = LoadMode::Map;
+  WeightType weights = WeightType::Stored;
   // A folder for loaded weights, which the next start maps (on a CPU); empty: none. What it cannot
   // hold is loaded without it, and logged.
   std::filesystem::path weights_cache = {};

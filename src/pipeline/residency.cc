@@ -22,12 +22,13 @@ StagePlan& stage_of(Plan& plan, Stage stage) {
 void add_weights(StagePlan& stage, const Parts& parts) {
   const PartSize& size = parts.size(stage.stage);
   stage.weights = size.weights;
-  stage.loading = size.source;
+  stage.loading = size.loading;
   stage.layers = static_cast<std::int64_t>(size.layers.size());
 }
 
 // Streams as few blocks as make the stage fit, or all.
 void stream_layers(Plan& plan, StagePlan& stage, const PartSize& size, MemoryKind memory) {
+  stage.loading = size.streaming;
   // As many streamed blocks as there are slots save nothing.
   for (std::int64_t streamed = size.slots + 1; streamed <= stage.layers; ++streamed) {
     const std::int64_t resident = stage.layers - streamed;

@@ -15,6 +15,7 @@ Cost& Cost::operator+=(const Cost& next) {
   conv_flops += next.conv_flops;
   scratch = std::max(scratch, next.scratch);
   source = std::max(source, next.source);
+  loading = std::max(loading, next.loading);
   return *this;
 }
 
@@ -53,16 +54,14 @@ void PlanBackend::do_free(void* /*data*/, std::size_t bytes) noexcept {
   allocated_ -= bytes;
 }
 
-void PlanBackend::need_source(std::span<const Tensor> parts) {
-  std::size_t bytes = 0;
-  for (const Tensor& part : parts) bytes += part.bytes();
+void PlanBackend::count_source(std::size_t bytes) {
   cost_.source = std::max(cost_.source, bytes);
+  cost_.loading = std::max(cost_.loading, allocated_ + bytes);
 }
 
 // The target lays the weight out on a measuring slab, which copies nothing; `slab` may be memory
 // that does not exist, so it must not be handed on.
 Weight PlanBackend::do_load_matrix(Arena& slab, std::span<const Tensor> parts, MatrixRole role) {
-  need_source(parts);
   Arena measure;
   Weight weight = target_.do_load_matrix(measure, parts, role);
   weight.data = slab.allocate(measure.used());
@@ -70,7 +69,6 @@ Weight PlanBackend::do_load_matrix(Arena& slab, std::span<const Tensor> parts, M
 }
 
 Weight PlanBackend::do_load_kernel(Arena& slab, const Tensor& kernel) {
-  need_source({&kernel, 1});
   Arena measure;
   Weight weight = target_.do_load_kernel(measure, kernel);
   weight.data = slab.allocate(measure.used());
@@ -78,7 +76,6 @@ Weight PlanBackend::do_load_kernel(Arena& slab, const Tensor& kernel) {
 }
 
 Tensor PlanBackend::do_load_vector(Arena& slab, std::span<const Tensor> parts) {
-  need_source(parts);
   Arena measure;
   Tensor vector = target_.do_load_vector(measure, parts);
   vector.data = slab.allocate(measure.used());

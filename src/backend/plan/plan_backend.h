@@ -17,7 +17,8 @@ struct Cost {
   double attention_flops = 0;  // both products of every visible pair
   double conv_flops = 0;       // of the direct algorithm
   std::size_t scratch = 0;     // the largest scratch_bytes() asked for
-  std::size_t source = 0;      // the most bytes of host tensors that one load reads
+  std::size_t source = 0;      // the most bytes of host memory that one load reads
+  std::size_t loading = 0;     // the most of these and of all buffers that live by then
 
   double flops() const { return matrix_flops + attention_flops + conv_flops; }
   // What both cost, one after the other.
@@ -41,6 +42,7 @@ class PlanBackend final : public Backend {
   std::size_t memory_in_use() const override { return target_.memory_in_use(); }
   void synchronize() override {}
   bool reads_weights() const override { return false; }
+  void count_source(std::size_t bytes) override;
   void set_encoding(Encoding encoding) override { target_.set_encoding(encoding); }
   std::unique_ptr<Recording> record(std::function<void()> enqueue) override;
 
@@ -77,7 +79,6 @@ class PlanBackend final : public Backend {
   void do_group_norm(const Tensor& out, const Tensor& x, const Tensor& weight, const Tensor& bias,
                      const GroupNormArgs& args) override;
 
-  void need_source(std::span<const Tensor> parts);
   void need_scratch(ScratchOp op, const Tensor& out, const Tensor& x, const Weight& weight);
 
   Backend& target_;

@@ -20,6 +20,7 @@ RULE = {
     "hub": BASE,
     "quant": BASE,
     "checkpoint": BASE | {"quant"},
+    "convert": BASE | {"quant", "checkpoint"},
     "download": BASE | {"hub"},
     "tokenizer": BASE,
     "scheduler": BASE,
@@ -37,7 +38,7 @@ RULE = {
     "pipeline": MODEL
     | {"hub", "tokenizer", "scheduler", "image", "text_encoder", "transformer", "vae"}
     | {"backend/plan", "backend/profile"},
-    "cli": BASE | {"hub", "download", "image", "pipeline"},
+    "cli": BASE | {"hub", "download", "convert", "image", "pipeline"},
     "server": BASE | {"image", "pipeline"},
 }
 

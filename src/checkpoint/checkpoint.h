@@ -46,6 +46,8 @@ class CheckpointPart {
   const std::filesystem::path& folder() const { return folder_; }
   // As config.json has it; the name of the returned object is the path of the file it is from.
   JsonObject config() const;
+  // The same as JSON; empty when it only follows from the shapes.
+  std::string config_text() const;
 
   // By canonical name (checkpoint/names.h). Views of host memory that live as long as the part.
   const std::map<std::string, HostTensor, std::less<>>& tensors() const { return tensors_; }
@@ -75,6 +77,7 @@ class CheckpointPart {
   std::string part_;  // its name; empty for a folder, whose files hold nothing else
   std::unique_ptr<Json> config_;
   std::string config_name_;
+  bool config_is_inferred_ = false;
   std::vector<MappedFile> files_;
   std::vector<std::string> file_names_;
   std::unique_ptr<Json> quantized_layers_;  // of all files (checkpoint/scales.h)

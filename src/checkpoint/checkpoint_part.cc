@@ -10,11 +10,9 @@
 #include "base/quote.h"
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/config_file.h"
-#include "checkpoint/gguf.h"
 #include "checkpoint/infer_config.h"
 #include "checkpoint/names.h"
 #include "checkpoint/pickle.h"
-#include "checkpoint/safetensors.h"
 #include "checkpoint/scales.h"
 #include "checkpoint/weight_files.h"
 
@@ -74,6 +72,7 @@ CheckpointPart CheckpointPart::open_file(const fs::path& file, std::string_view 
     part.config_name_ = (fallback / "config.json").string();
     part.config_ = std::make_unique<Json>(read_config(fallback / "config.json"));
   } else {
+    part.config_is_inferred_ = true;
     part.config_ = std::make_unique<Json>(config_of_shapes(name, part.tensors_, file.string()));
   }
   return part;
@@ -117,8 +116,7 @@ std::unique_ptr<Json> CheckpointPart::add_file(const std::string& file_name) {
   files_.emplace_back(path);
   file_names_.push_back(file_name);
   const std::span<const std::byte> bytes = files_.back().bytes();
-  StoredFile file =
-      is_gguf(bytes) ? parse_gguf(bytes, path.string()) : parse_safetensors(bytes, path.string());
+  StoredFile file = parse_weight_file(bytes, path.string());
   quantized_layers_->update(quantized_layers(file.metadata, path.string()));
   for (const StoredTensor& stored : file.tensors) {
     const std::string_view part = part_of_prefix(stored.name);
@@ -152,6 +150,11 @@ std::unique_ptr<Json> CheckpointPart::add_file(const std::string& file_name) {
 
 JsonObject CheckpointPart::config() const {
   return {*config_, config_name_};
+}
+
+std::string CheckpointPart::config_text() const {
+  if (config_is_inferred_) return {};
+  return config_->dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
 const HostTensor& CheckpointPart::tensor(std::string_view name) const {

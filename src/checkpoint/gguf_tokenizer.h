@@ -1,8 +1,10 @@
 // The vocabulary inside a GGUF file of llama.cpp becomes the text of a tokenizer.json.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/json.h"
 
@@ -16,5 +18,17 @@ bool has_vocabulary(const Json& metadata);
 // tokenizer.ggml.pre "qwen2" stands for. Throws Unsupported for other kinds, InvalidFile for lists
 // that do not fit. Source: class TokenType of gguf-py/gguf/constants.py of ggml-org/llama.cpp.
 std::optional<std::string> tokenizer_json(const Json& metadata, const std::string& name);
+
+struct GgufVocabulary {
+  std::vector<std::string> tokens;  // by id
+  std::vector<std::int32_t> token_types;
+  std::vector<std::string> merges;  // "left right"
+};
+
+// The other direction: `tokenizer` is a tokenizer.json, `rows` the embedding table's; ids without a
+// token are filled. Nothing for a tokenizer that is no byte-level BPE with the words of Qwen2.
+// Throws InvalidFile for ids that the table does not have.
+std::optional<GgufVocabulary> gguf_vocabulary(const Json& tokenizer, std::int64_t rows,
+                                              const std::string& name);
 
 }  // namespace zimage

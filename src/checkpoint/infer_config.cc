@@ -145,6 +145,7 @@ std::optional<Json> config_of_metadata(std::string_view part, const Json& metada
               {"head_dim", facts.integer("qwen3.attention.key_length", 128)},
               {"intermediate_size", facts.integer("qwen3.feed_forward_length")},
               {"vocab_size", Extents(tensors, name).of("embed_tokens.weight", 0)},
+              {"max_position_embeddings", facts.integer("qwen3.context_length", 40960)},
               {"rope_theta", facts.number("qwen3.rope.freq_base", 1e6)},
               {"rms_norm_eps", facts.number("qwen3.attention.layer_norm_rms_epsilon", 1e-6)}};
 }

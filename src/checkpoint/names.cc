@@ -34,9 +34,6 @@ constexpr std::array kNativeEnds = {
     Renaming{".attention.out.weight", ".attention.to_out.0.weight"},
     Renaming{".attention.q_norm.weight", ".attention.norm_q.weight"},
     Renaming{".attention.k_norm.weight", ".attention.norm_k.weight"}};
-constexpr std::string_view kFused = "qkv.weight";
-constexpr std::array<std::string_view, 3> kFusedParts = {"to_q.weight", "to_k.weight",
-                                                         "to_v.weight"};
 // In the file of the native transformer, but no network has it.
 constexpr std::string_view kUnused = "norm_final.weight";
 
@@ -163,6 +160,34 @@ std::string_view part_of_prefix(std::string_view stored) {
   return {};
 }
 
+std::string native_name(std::string_view name) {
+  for (const Renaming& entry : kNativeBegins) {
+    if (name.starts_with(entry.to)) return replaced_begin(name, {entry.to, entry.from});
+  }
+  for (const Renaming& entry : kNativeEnds) {
+    if (!name.ends_with(entry.to)) continue;
+    return std::string(name.substr(0, name.size() - entry.to.size())) + std::string(entry.from);
+  }
+  return std::string(name);
+}
+
+std::optional<std::string> llama_name(std::string_view name) {
+  constexpr std::string_view kLayer = "layers.";
+  for (const Renaming& entry : kLlamaWhole) {
+    if (name == entry.to) return std::string(entry.from);
+  }
+  if (!name.starts_with(kLayer)) return std::nullopt;
+  const std::optional<Indexed> layer = split_index(name.substr(kLayer.size()));
+  if (!layer) return std::nullopt;
+  for (const Renaming& entry : kLlamaLayer) {
+    if (layer->rest.starts_with(entry.to)) {
+      return "blk." + std::to_string(layer->index) + "." +
+             replaced_begin(layer->rest, {entry.to, entry.from});
+    }
+  }
+  return std::nullopt;
+}
+
 NameTranslation::NameTranslation(const std::map<std::string, HostTensor, std::less<>>& stored) {
   for (const auto& [name, tensor] : stored) {
     const std::string bare = without_prefix(name);
@@ -193,7 +218,7 @@ std::vector<std::pair<std::string, HostTensor>> NameTranslation::operator()(
   std::vector<std::pair<std::string, HostTensor>> result;
   const bool thirds = tensor.shape.rank() == 2 && tensor.shape[0] % 3 == 0;
   if (bare.ends_with(".attention.qkv.weight") && thirds) {
-    const std::string module = bare.substr(0, bare.size() - kFused.size());
+    const std::string module = bare.substr(0, bare.size() - kFusedProjection.size());
     const std::int64_t rows = tensor.shape[0] / 3;
     for (std::size_t i = 0; i < kFusedParts.size(); ++i) {
       const auto first = static_cast<std::int64_t>(i) * rows;

@@ -2,7 +2,9 @@
 // the bare networks. Nothing above this room sees another spelling.
 #pragma once
 
+#include <array>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -20,6 +22,17 @@ std::string without_prefix(std::string_view stored);
 // The part that a stored tensor's prefix names, in a file that holds several: "transformer",
 // "text_encoder" or "vae"; empty without such a prefix.
 std::string_view part_of_prefix(std::string_view stored);
+
+// The other direction, for files that other programs read. A transformer's tensor as Lumina 2's
+// code, ComfyUI and stable-diffusion.cpp name it; the three projections stay apart (below).
+std::string native_name(std::string_view name);
+// A text encoder's tensor as llama.cpp names it; nothing for one that it has no name for.
+std::optional<std::string> llama_name(std::string_view name);
+
+// What native files stack by rows: names end with these, in this order, in place of the fused one.
+inline constexpr std::string_view kFusedProjection = "qkv.weight";
+inline constexpr std::array<std::string_view, 3> kFusedParts = {"to_q.weight", "to_k.weight",
+                                                                "to_v.weight"};
 
 // Translates the names of one part's files.
 class NameTranslation {

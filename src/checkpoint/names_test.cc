@@ -63,5 +63,24 @@ TEST(NameTranslation, CutsFusedProjectionsAndAdaptsShapes) {
   EXPECT_THAT(names_of("norm_final.weight"), testing::IsEmpty());
 }
 
+TEST(NativeName, IsTranslatedBack) {
+  for (const char* name :
+       {"x_embedder.bias", "final_layer.linear.weight", "layers.3.attention.out.weight",
+        "context_refiner.0.attention.q_norm.weight", "layers.3.feed_forward.w1.weight"}) {
+    const std::vector<std::string> canonical = names_of(name);
+    const std::string bare = canonical.at(0).substr(0, canonical[0].find(' '));
+    EXPECT_EQ(native_name(bare), name);
+  }
+}
+
+TEST(LlamaName, IsTranslatedBack) {
+  EXPECT_EQ(llama_name("embed_tokens.weight"), "token_embd.weight");
+  EXPECT_EQ(llama_name("norm.weight"), "output_norm.weight");
+  EXPECT_EQ(llama_name("layers.35.self_attn.q_norm.weight"), "blk.35.attn_q_norm.weight");
+  EXPECT_EQ(llama_name("layers.0.mlp.down_proj.weight"), "blk.0.ffn_down.weight");
+  EXPECT_EQ(llama_name("layers.x.mlp.down_proj.weight"), std::nullopt);
+  EXPECT_EQ(llama_name("rotary.inv_freq"), std::nullopt);
+}
+
 }  // namespace
 }  // namespace zimage

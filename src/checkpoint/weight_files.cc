@@ -10,7 +10,9 @@
 #include "base/json.h"
 #include "base/mapped_file.h"
 #include "base/quote.h"
+#include "checkpoint/gguf.h"
 #include "checkpoint/pickle.h"
+#include "checkpoint/safetensors.h"
 
 namespace zimage {
 namespace {
@@ -18,6 +20,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::string_view kWeights = ".safetensors";
+constexpr std::string_view kGguf = ".gguf";
 constexpr std::string_view kIndex = ".safetensors.index.json";
 // The real model's indices have 521 and 398 entries, 60 KB.
 constexpr std::size_t kMaxIndexBytes = 32'000'000;
@@ -131,7 +134,7 @@ WeightMap parse_weight_index(std::string_view text, const std::string& name) {
 WeightFiles find_weight_files(const fs::path& folder) {
   const std::vector<std::string> names = entries(folder);
   const std::vector<std::string> indices = ending_with(kIndex, names);
-  const std::vector<std::string> weights = ending_with(kWeights, names);
+  std::vector<std::string> weights = ending_with(kWeights, names);
   const auto unclear = [&folder](const std::string& finding) {
     return Error(ErrorCode::InvalidFile, folder.string() + ": " + finding);
   };
@@ -146,6 +149,11 @@ WeightFiles find_weight_files(const fs::path& folder) {
     }
     return files;
   }
+  if (weights.empty()) {
+    weights = ending_with(kGguf, names);
+    if (weights.size() > 1) throw unclear("several GGUF files, expected one: " + join(weights));
+    if (weights.size() == 1) return {.names = weights, .index = {}, .map = {}};
+  }
   if (weights.size() > 1) {
     throw unclear("several safetensors files and no index that names them: " + join(weights));
   }
@@ -154,9 +162,9 @@ WeightFiles find_weight_files(const fs::path& folder) {
     if (pickle != names.end()) {
       throw Error(ErrorCode::InvalidFile, pickle_refusal((folder / *pickle).string()));
     }
-    throw Error(ErrorCode::NotFound, folder.string() +
-                                         ": no weights, expected a .safetensors file; found " +
-                                         list_folder(folder));
+    throw Error(ErrorCode::NotFound,
+                folder.string() + ": no weights, expected a .safetensors or .gguf file; found " +
+                    list_folder(folder));
   }
   if (const std::size_t shards = promised_shards(weights[0]); shards > 1) {
     throw Error(ErrorCode::NotFound, folder.string() + ": " + weights[0] + " is one of " +
@@ -164,6 +172,10 @@ WeightFiles find_weight_files(const fs::path& folder) {
                                          " files; the others and their index are missing");
   }
   return {.names = weights, .index = {}, .map = {}};
+}
+
+StoredFile parse_weight_file(std::span<const std::byte> file, const std::string& name) {
+  return is_gguf(file) ? parse_gguf(file, name) : parse_safetensors(file, name);
 }
 
 std::string list_folder(const fs::path& folder) {

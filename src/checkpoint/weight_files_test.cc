@@ -184,7 +184,7 @@ TEST(FindWeightFiles, SaysWhatAFolderWithoutWeightsHolds) {
   folder.write("model.safetensors.incomplete", "");
   folder.write("tf_model.h5", "");
   expect_refused(folder, ErrorCode::NotFound,
-                 "no weights, expected a .safetensors file; found config.json, "
+                 "no weights, expected a .safetensors or .gguf file; found config.json, "
                  "model.safetensors.incomplete, tf_model.h5");
   EXPECT_EQ(error_of([&] { find_weight_files(folder.path() / "absent"); }).code(),
             ErrorCode::NotFound);

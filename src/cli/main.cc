@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "cli/bench.h"
 #include "cli/console.h"
+#include "cli/convert.h"
 #include "cli/generate.h"
 #include "cli/info.h"
 #include "cli/interrupt.h"
@@ -62,6 +63,10 @@ struct Runner {
     zimage::cli::pull(options, interrupt);
     return 0;
   }
+  int operator()(const zimage::cli::ConvertOptions& options) const {
+    zimage::cli::convert(options, interrupt);
+    return 0;
+  }
   int operator()(const zimage::cli::PlanOptions& options) const {
     zimage::cli::plan(options);
     return 0;
@@ -85,6 +90,8 @@ int main(int argc, char** argv) {
     const zimage::cli::Command command = zimage::cli::parse_arguments(arguments);
     if (std::holds_alternative<zimage::cli::GenerateOptions>(command)) {
       interrupted = "interrupted; no picture was written";
+    } else if (std::holds_alternative<zimage::cli::ConvertOptions>(command)) {
+      interrupted = "interrupted; nothing was written";
     } else if (std::holds_alternative<zimage::cli::PullOptions>(command)) {
       interrupted = "interrupted; what came is kept, and the same command goes on from there";
     }

@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/quote.h"
+#include "cli/convert_options.h"
 #include "cli/model_options.h"
 #include "cli/pull_options.h"
 #include "cli/values.h"
@@ -29,6 +30,7 @@ constexpr const char* kMainFooter =
     "  zimage info\n"
     "  zimage models\n"
     "  zimage verify Tongyi-MAI/Z-Image-Turbo --deep\n"
+    "  zimage convert Tongyi-MAI/Z-Image-Turbo turbo-q4 --to q4_k\n"
     "  zimage bench --repeat 5\n";
 
 constexpr const char* kGenerateFooter =
@@ -354,6 +356,7 @@ Command parse_arguments(const std::vector<std::string>& arguments) {
   VerifyOptions verify;
   PullOptions pull;
   PullText pull_text;
+  ConvertOptions convert;
   CLI::App* generate_app = app.add_subcommand("generate", "Draw a picture from a prompt");
   CLI::App* info_app =
       app.add_subcommand("info", "Print a model's parts, sizes, dtypes and parameter counts");
@@ -363,6 +366,8 @@ Command parse_arguments(const std::vector<std::string>& arguments) {
   CLI::App* verify_app =
       app.add_subcommand("verify", "Check a model's files for damage and for what is missing");
   CLI::App* pull_app = app.add_subcommand("pull", "Fetch a model from Hugging Face or ModelScope");
+  CLI::App* convert_app =
+      app.add_subcommand("convert", "Write a model, or a part of it, in another encoding");
   add_generate(*generate_app, generate);
   add_info(*info_app, info);
   CLI::App* plan_app =
@@ -372,12 +377,13 @@ Command parse_arguments(const std::vector<std::string>& arguments) {
   add_models(*models_app, models);
   add_verify(*verify_app, verify);
   add_pull(*pull_app, pull, pull_text);
+  add_convert(*convert_app, convert);
 
   if (const auto show = parse(app, arguments)) return *show;
   if (&chosen(app) == &app) {
     throw Error(ErrorCode::InvalidArgument,
-                "a command is needed: generate, info, plan, models, verify, pull or bench (see "
-                "zimage --help)");
+                "a command is needed: generate, info, plan, models, verify, pull, convert or bench "
+                "(see zimage --help)");
   }
   check_exclusions(chosen(app));
   if (*info_app) return info;
@@ -386,6 +392,7 @@ Command parse_arguments(const std::vector<std::string>& arguments) {
   if (*models_app) return models;
   if (*verify_app) return verify;
   if (*pull_app) return pull_options(pull, pull_text);
+  if (*convert_app) return convert;
   return generate;
 }
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "cli/values.h"
+#include "convert/convert.h"
 #include "hub/cache_places.h"
 #include "hub/model_name.h"
 #include "pipeline/pipeline.h"
@@ -106,13 +107,28 @@ struct PullOptions {
   bool json = false;
 };
 
+struct ConvertOptions {
+  std::string in;   // a file of weights, or a model as ModelOptions::name
+  std::string out;  // a file or a folder
+  Encoding encoding = Encoding::Bf16;
+  std::optional<Container> container = {};
+  std::optional<std::string> part = {};
+  std::optional<std::string> revision = {};
+  std::optional<std::string> cache_dir = {};
+  std::uint64_t max_shard_bytes = kMaxShardBytes;
+  int threads = 0;  // 0: one for each core this process may use
+  Verbosity verbosity = Verbosity::Normal;
+  bool force = false;
+  bool json = false;
+};
+
 // Help or version: to be printed to standard output.
 struct ShowText {
   std::string text;
 };
 
 using Command = std::variant<ShowText, GenerateOptions, InfoOptions, BenchOptions, PlanOptions,
-                             ModelsOptions, VerifyOptions, PullOptions>;
+                             ModelsOptions, VerifyOptions, PullOptions, ConvertOptions>;
 
 // `arguments` are those after the program's name. Throws InvalidArgument: an unknown command or
 // option (with the one that was probably meant), a value that has no meaning, options that exclude

@@ -15,7 +15,6 @@
 #include "checkpoint/config_file.h"
 #include "checkpoint/model_index.h"
 #include "checkpoint/pickle.h"
-#include "checkpoint/safetensors.h"
 #include "checkpoint/weight_files.h"
 #include "hub/resolve.h"
 #include "pipeline/comfy_folder.h"
@@ -164,7 +163,7 @@ std::vector<std::string> check_model_folder(const fs::path& folder) {
     WeightFiles weights;
     attempt([&] { weights = find_weight_files(part); });
     for (const std::string& name : weights.names) {
-      attempt([&] { parse_safetensors(MappedFile(part / name).bytes(), (part / name).string()); });
+      attempt([&] { parse_weight_file(MappedFile(part / name).bytes(), (part / name).string()); });
     }
   }
   attempt([&] { read_config(folder / "scheduler" / "scheduler_config.json"); });

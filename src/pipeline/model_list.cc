@@ -10,7 +10,7 @@
 #include "base/log.h"
 #include "base/mapped_file.h"
 #include "base/quant_type.h"
-#include "checkpoint/safetensors.h"
+#include "checkpoint/weight_files.h"
 #include "hub/cache_places.h"
 #include "hub/catalog.h"
 #include "hub/folder.h"
@@ -26,7 +26,7 @@ namespace fs = std::filesystem;
 void add_dtypes(std::map<std::string_view, std::uint64_t>& bytes, const fs::path& path) {
   try {
     const MappedFile file(path);
-    for (const StoredTensor& tensor : parse_safetensors(file.bytes(), path.string()).tensors) {
+    for (const StoredTensor& tensor : parse_weight_file(file.bytes(), path.string()).tensors) {
       bytes[tensor.type == QuantType::None ? name_of(tensor.dtype) : name_of(tensor.type)] +=
           tensor.end - tensor.begin;
     }
@@ -49,7 +49,7 @@ ListedModel to_listed(const hub::CatalogEntry& entry) {
   std::map<std::string_view, std::uint64_t> bytes_of_dtype;
   for (const hub::FolderFile& file : hub::files_below(snapshot.folder)) {
     model.bytes += file.bytes.value_or(0);
-    if (file.path.ends_with(".safetensors")) {
+    if (file.path.ends_with(".safetensors") || file.path.ends_with(".gguf")) {
       add_dtypes(bytes_of_dtype, snapshot.folder / file.path);
     }
   }

@@ -14,7 +14,7 @@
 #include "base/error.h"
 #include "base/mapped_file.h"
 #include "base/quote.h"
-#include "checkpoint/safetensors.h"
+#include "checkpoint/weight_files.h"
 #include "hub/folder.h"
 #include "hub/inspect.h"
 #include "hub/listing.h"
@@ -74,9 +74,9 @@ void check_size(VerifiedFile& file, const hub::Listing& listing) {
 }
 
 void check_header(VerifiedFile& file, const fs::path& path) {
-  if (!file.path.ends_with(".safetensors")) return;
+  if (!file.path.ends_with(".safetensors") && !file.path.ends_with(".gguf")) return;
   try {
-    parse_safetensors(MappedFile(path).bytes(), file.path);
+    parse_weight_file(MappedFile(path).bytes(), file.path);
     file.checks.emplace_back("header");
   } catch (const Error& error) {
     // A dtype that this build cannot read is no damage.

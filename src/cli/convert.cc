@@ -1,0 +1,108 @@
+// Finds the model, and shows how far its conversion is.
+#include "cli/convert.h"
+
+#include <fmt/format.h>
+
+#include <chrono>
+#include <system_error>
+
+#include "cli/console.h"
+#include "cli/json_line.h"
+#include "cli/output_file.h"
+#include "cli/progress.h"
+#include "cli/units.h"
+#include "pipeline/locate_model.h"
+
+namespace zimage::cli {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr double kRedrawSeconds = 0.1;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+// A file is taken as it is; everything else is a model.
+ConvertSettings settings_of(const ConvertOptions& options) {
+  ConvertSettings settings{.model = options.in,
+                           .part = options.part.value_or(""),
+                           .out = options.out,
+                           .encoding = options.encoding,
+                           .container = options.container,
+                           .max_shard_bytes = options.max_shard_bytes,
+                           .threads = options.threads,
+                           .replace = options.force};
+  std::error_code ignored;
+  if (std::filesystem::is_regular_file(settings.model, ignored)) return settings;
+  const ModelLocation location = locate_model({.text = options.in,
+                                               .revision = options.revision,
+                                               .cache_dir = options.cache_dir,
+                                               .source = "IN"});
+  settings.model = location.folder;
+  settings.tokenizer = location.tokenizer;
+  return settings;
+}
+
+std::string report(const ConvertOptions& options, const ConvertResult& result, double seconds) {
+  OrderedJson files = OrderedJson::array();
+  for (const ConvertedFile& file : result.files)
+    files.push_back({{"path", file.path}, {"bytes", file.bytes}});
+  return json_line({{"in", options.in},
+                    {"out", options.out},
+                    {"encoding", name_of(options.encoding)},
+                    {"files", files},
+                    {"tensors", result.tensors},
+                    {"bytes", result.bytes},
+                    {"seconds", seconds}});
+}
+
+// "170 q4_k, 283 f32"
+std::string tensors_text(const ConvertResult& result) {
+  std::string text;
+  for (const auto& [name, count] : result.tensors)
+    text += fmt::format("{}{} {}", text.empty() ? "" : ", ", count, name);
+  return text;
+}
+
+}  // namespace
+
+std::string convert_line(const ConvertProgress& progress, double seconds, std::size_t columns) {
+  std::string line = fmt::format("convert {}, {} of {}", progress.part,
+                                 bytes_text(progress.bytes_done), bytes_text(progress.bytes));
+  const double rate = seconds > 0 ? static_cast<double>(progress.bytes_done) / seconds : 0;
+  // Headers and padding are not counted as done.
+  if (rate > 0 && progress.bytes_done < progress.bytes) {
+    const std::string tail = ", " + rate_text(rate, progress.bytes - progress.bytes_done);
+    if (line.size() + tail.size() <= columns) line += tail;
+  }
+  return line.substr(0, columns);
+}
+
+void convert(const ConvertOptions& options, Interrupt& interrupt) {
+  interrupt.watch([] { abandon_conversion(); });
+  Console console(options.verbosity);
+  const LogToConsole log(console);
+  const Clock::time_point start = Clock::now();
+  const std::size_t columns = stderr_style().columns - 1;
+  double drawn = -kRedrawSeconds;
+  const ConvertResult result = zimage::convert(
+      settings_of(options),
+      [&](const ConvertProgress& progress) {
+        const double now = seconds_since(start);
+        if (now - drawn < kRedrawSeconds) return;
+        drawn = now;
+        console.live(convert_line(progress, now, columns));
+      },
+      interrupt.token());
+  console.clear();
+  const double seconds = seconds_since(start);
+  console.note(fmt::format("{} in {} ({}), in {}", bytes_text(result.bytes),
+                           result.files.size() == 1 ? std::string("1 file")
+                                                    : fmt::format("{} files", result.files.size()),
+                           tensors_text(result), format_seconds(seconds)));
+  print_to_stdout((options.json ? report(options, result, seconds) : options.out) + "\n");
+}
+
+}  // namespace zimage::cli

@@ -16,7 +16,7 @@ from program import MODEL, ProgramTest, main, pixels
 
 ENCODINGS = ["bf16", "q8_0", "q6_k", "q5_k", "q4_k", "fp8"]
 # dB against bf16 of the picture below; docs/checkpoints.md has what right code gives (41 and more). With one
-# matrix's rows in another order: below 20.
+# matrix's rows in another order: 14.
 LEAST_PSNR = {"q8_0": 40, "q6_k": 38, "q5_k": 36, "q4_k": 28, "fp8": 28}
 
 

@@ -1,6 +1,7 @@
 // A device in host memory that copies weights as late as it may, for tests of streaming.
 #pragma once
 
+#include <algorithm>
 #include <cstring>
 #include <map>
 #include <memory>
@@ -28,11 +29,16 @@ class LateSlabs final : public HostSlabs {
     pending_.emplace_back(slab.data(), index);
     std::memset(slab.data(), 0xff, slab.bytes());  // what was there is not to be read any more
   }
-  void wait() override {
-    for (const auto& [target, index] : pending_)
-      std::memcpy(target, slabs_[index].data(), slabs_[index].size());
-    pending_.clear();
+  // Copies are in the order of their calls.
+  void wait(std::int64_t index) override {
+    const auto last = std::find_if(pending_.rbegin(), pending_.rend(),
+                                   [index](const auto& copy) { return copy.second == index; });
+    for (auto copy = pending_.begin(); copy != last.base(); ++copy)
+      std::memcpy(copy->first, slabs_[copy->second].data(), slabs_[copy->second].size());
+    pending_.erase(pending_.begin(), last.base());
   }
+  // Copies that nobody has waited for.
+  std::size_t pending() const { return pending_.size(); }
   // Memory that is freed is not copied to.
   void forget(const void* slab) {
     std::erase_if(pending_, [&](const auto& copy) { return copy.first == slab; });

@@ -149,8 +149,9 @@ class HostSlabs {
   // Enqueues the copy to `slab`: behind everything enqueued so far, beside what is enqueued from
   // here on. Freeing the slab waits for it. Precondition: has(index).
   virtual void fetch(const Buffer& slab, std::int64_t index) = 0;
-  // Everything enqueued from here on comes behind all copies enqueued so far.
-  virtual void wait() = 0;
+  // Everything enqueued from here on comes behind the last copy of `index`; later copies may still
+  // be under way. Precondition: it was fetched.
+  virtual void wait(std::int64_t index) = 0;
 };
 
 // What record() captured.

@@ -220,19 +220,19 @@ class LayerStore {
 
   // What is enqueued from here on finds the slot as it was filled.
   void wait_for(Slot& slot) const {
-    if (slot.fetched) copies_->wait();
+    if (slot.fetched) copies_->wait(slot.layer);
     slot.fetched = false;
   }
 
   // From the source, behind everything enqueued; or out of its file of slabs.
   void read(Slot& slot, std::int64_t layer) const {
+    wait_for(slot);
     slot.layer = -1;
     if (is_mapped_) {
       slot.module = load_layer(layer);
       slot.layer = layer;
       return;
     }
-    wait_for(slot);
     Arena memory(slot.module.slab.data(), slot.module.slab.bytes());
     slot.module.weights = load_(WeightScope(*source_, *backend_, memory), layer);
     source_->evict_all();

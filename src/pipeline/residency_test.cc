@@ -106,7 +106,7 @@ TEST(Residency, StreamsToACardFromCopiesThatStay) {
   const PipelineOptions options{.model = kModel, .random_tokens = 5, .random_weights = true};
   const Model model(options);
   LateDevice device;
-  Parts parts(model, device, Encoding::Plain);
+  Parts parts(model, device, {});
   const Drawing drawing{.ids = model.tokenize("").ids,
                         .latent = {.channels = model.vae().latent_channels,
                                    .rows = 2,

@@ -23,9 +23,11 @@ PinnedBlock::PinnedBlock(std::size_t bytes) {
   }
   check_cuda(status);
   bytes_ = bytes;
+  check_cuda(cudaEventCreateWithFlags(&copied_, cudaEventDisableTiming));
 }
 
 PinnedBlock::~PinnedBlock() {
+  if (copied_ != nullptr) static_cast<void>(cudaEventDestroy(copied_));
   static_cast<void>(cudaFreeHost(data_));
 }
 
@@ -33,14 +35,12 @@ PinnedSlabs::PinnedSlabs(CudaBackend& backend) : backend_(backend) {
   static_cast<void>(backend_.queue());
   check_cuda(cudaStreamCreateWithFlags(&copies_, cudaStreamNonBlocking));
   check_cuda(cudaEventCreateWithFlags(&enqueued_, cudaEventDisableTiming));
-  check_cuda(cudaEventCreateWithFlags(&copied_, cudaEventDisableTiming));
 }
 
 PinnedSlabs::~PinnedSlabs() {
   static_cast<void>(cudaSetDevice(backend_.device()));
   static_cast<void>(cudaDeviceSynchronize());  // copies in both directions
   static_cast<void>(cudaEventDestroy(enqueued_));
-  static_cast<void>(cudaEventDestroy(copied_));
   static_cast<void>(cudaStreamDestroy(copies_));
 }
 
@@ -59,11 +59,11 @@ void PinnedSlabs::fetch(const Buffer& slab, std::int64_t index) {
   check_cuda(cudaStreamWaitEvent(copies_, enqueued_));
   check_cuda(
       cudaMemcpyAsync(slab.data(), block.data(), block.bytes(), cudaMemcpyHostToDevice, copies_));
-  check_cuda(cudaEventRecord(copied_, copies_));
+  check_cuda(cudaEventRecord(block.copied(), copies_));
 }
 
-void PinnedSlabs::wait() {
-  check_cuda(cudaStreamWaitEvent(backend_.start(), copied_));
+void PinnedSlabs::wait(std::int64_t index) {
+  check_cuda(cudaStreamWaitEvent(backend_.start(), slabs_.at(index).copied()));
 }
 
 }  // namespace zimage::cuda

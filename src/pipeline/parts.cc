@@ -96,7 +96,8 @@ const Networks& Parts::planned() {
     sizes_[index(stage)] = {.weights = weights,
                             .loading = peak > before + weights ? peak - before - weights : 0,
                             .streaming = 0,
-                            .layers = {}};
+                            .layers = {},
+                            .slots = stream_slots(backend_)};
   }
   sizes_[index(Stage::EncodePrompt)].streaming = source_of_block(planned_.text_encoder->layers());
   sizes_[index(Stage::Denoise)].streaming = source_of_block(planned_.transformer->layers());

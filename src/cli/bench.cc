@@ -15,6 +15,7 @@
 #include "cli/default_model.h"
 #include "cli/json_line.h"
 #include "cli/output_file.h"
+#include "cli/pipeline_options.h"
 #include "cli/plan.h"
 #include "cli/progress.h"
 
@@ -222,21 +223,9 @@ void bench(const BenchOptions& options) {
   const LogToConsole log(console);
   const ModelLocation place =
       find_model_or_config(options.draw.model, options.config, ModelPlaces::of_this_process());
-  Pipeline pipeline({.model = place.folder,
-                     .transformer = place.transformer,
-                     .text_encoder = place.text_encoder,
-                     .vae = place.vae,
-                     .tokenizer = place.tokenizer,
-                     .device = options.draw.device,
-                     .threads = options.draw.threads,
-                     .precision = options.draw.precision,
-                     .encoding = options.draw.encoding,
-                     .keep = options.draw.keep,
-                     .memory_limit = options.draw.memory_limit,
-                     .load = options.draw.load,
-                     .weights = options.draw.weights,
-                     .weights_cache = options.draw.weights_cache.value_or(""),
-                     .random_weights = options.random_weights || options.config});
+  PipelineOptions settings = pipeline_options(place, options.draw);
+  settings.random_weights = options.random_weights || options.config;
+  Pipeline pipeline(settings);
   const Request request{.prompt = options.prompt,
                         .width = options.draw.width,
                         .height = options.draw.height,

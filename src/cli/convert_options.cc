@@ -24,14 +24,15 @@ constexpr const char* kConvertFooter =
     "Exit codes: 0 written, 1 failed, 2 usage (also when OUT exists), 129 / 130 / 143 ended by\n"
     "SIGHUP / SIGINT / SIGTERM. An OUT that is not whole is never left behind.\n";
 
-Encoding parse_encoding(const std::string& text) {
-  for (const Encoding encoding : {Encoding::Bf16, Encoding::Q80, Encoding::Q6K, Encoding::Q5K,
-                                  Encoding::Q4K, Encoding::Fp8}) {
+TargetEncoding parse_encoding(const std::string& text) {
+  for (const TargetEncoding encoding :
+       {TargetEncoding::Bf16, TargetEncoding::Q80, TargetEncoding::Q6K, TargetEncoding::Q5K,
+        TargetEncoding::Q4K, TargetEncoding::Fp8}) {
     if (name_of(encoding) == text) return encoding;
   }
   // Says which there are.
   parse_choice("--to", text, {"bf16", "q8_0", "q6_k", "q5_k", "q4_k", "fp8"});
-  return Encoding::Bf16;
+  return TargetEncoding::Bf16;
 }
 
 }  // namespace

@@ -17,6 +17,7 @@
 #include "cli/json_line.h"
 #include "cli/metadata.h"
 #include "cli/output_file.h"
+#include "cli/pipeline_options.h"
 #include "cli/plan.h"
 #include "cli/progress.h"
 #include "cli/prompt.h"
@@ -127,20 +128,7 @@ void generate(const GenerateOptions& options, Interrupt& interrupt) {
   if (!options.seed) console.note(fmt::format("seed {}", request.seed));
   console.detail(fmt::format("model {}", place.origin().string()));
   console.status("loading the model");
-  Pipeline pipeline({.model = place.folder,
-                     .transformer = place.transformer,
-                     .text_encoder = place.text_encoder,
-                     .vae = place.vae,
-                     .tokenizer = place.tokenizer,
-                     .device = options.draw.device,
-                     .threads = options.draw.threads,
-                     .precision = options.draw.precision,
-                     .encoding = options.draw.encoding,
-                     .keep = options.draw.keep,
-                     .memory_limit = options.draw.memory_limit,
-                     .load = options.draw.load,
-                     .weights = options.draw.weights,
-                     .weights_cache = options.draw.weights_cache.value_or("")});
+  Pipeline pipeline(pipeline_options(place, options.draw));
   const std::string device = pipeline.device_description();
   console.detail(fmt::format("device {}", device));
   tell_plan(console, pipeline.plan(request));

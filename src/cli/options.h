@@ -110,7 +110,7 @@ struct PullOptions {
 struct ConvertOptions {
   std::string in;   // a file of weights, or a model as ModelOptions::name
   std::string out;  // a file or a folder
-  Encoding encoding = Encoding::Bf16;
+  TargetEncoding encoding = TargetEncoding::Bf16;
   std::optional<Container> container = {};
   std::optional<std::string> part = {};
   std::optional<std::string> revision = {};

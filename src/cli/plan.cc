@@ -10,6 +10,7 @@
 #include "cli/default_model.h"
 #include "cli/json_line.h"
 #include "cli/output_file.h"
+#include "cli/pipeline_options.h"
 
 namespace zimage::cli {
 namespace {
@@ -68,21 +69,10 @@ OrderedJson picture_json(const PlannedPicture& picture) {
 
 DevicePlans plan_on(const std::string& device, const ModelLocation& place,
                     const PlanOptions& options) {
-  Pipeline pipeline({.model = place.folder,
-                     .transformer = place.transformer,
-                     .text_encoder = place.text_encoder,
-                     .vae = place.vae,
-                     .tokenizer = place.tokenizer,
-                     .device = device,
-                     .threads = options.draw.threads,
-                     .precision = options.draw.precision,
-                     .encoding = options.draw.encoding,
-                     .keep = options.draw.keep,
-                     .memory_limit = options.draw.memory_limit,
-                     .load = options.draw.load,
-                     .weights = options.draw.weights,
-                     .weights_cache = options.draw.weights_cache.value_or(""),
-                     .random_weights = options.random_weights || options.config});
+  PipelineOptions settings = pipeline_options(place, options.draw);
+  settings.device = device;
+  settings.random_weights = options.random_weights || options.config;
+  Pipeline pipeline(settings);
   DevicePlans plans{.device = pipeline.device_description(), .pictures = {}};
   std::vector<std::pair<std::optional<std::int64_t>, std::optional<std::int64_t>>> sizes;
   sizes.reserve(options.sizes.size() + 1);

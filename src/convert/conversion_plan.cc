@@ -34,8 +34,8 @@ constexpr std::size_t kMaxTokenizerBytes = 64'000'000;
   throw Error(ErrorCode::InvalidArgument, sentence);
 }
 
-bool needs_gguf(Encoding encoding) {
-  return encoding != Encoding::Bf16 && encoding != Encoding::Fp8;
+bool needs_gguf(TargetEncoding encoding) {
+  return encoding != TargetEncoding::Bf16 && encoding != TargetEncoding::Fp8;
 }
 
 // By the end of the file's name.
@@ -49,7 +49,7 @@ std::optional<Container> container_of(const fs::path& file) {
 }
 
 FileFormat format_of(const ConvertSettings& settings, bool is_folder) {
-  const Encoding encoding = settings.encoding;
+  const TargetEncoding encoding = settings.encoding;
   const Container needed = needs_gguf(encoding) ? Container::Gguf : Container::Safetensors;
   const std::optional<Container> by_name = container_of(settings.out);
   if (is_folder && by_name) {
@@ -66,9 +66,10 @@ FileFormat format_of(const ConvertSettings& settings, bool is_folder) {
   const std::string to = "--to " + std::string(name_of(encoding));
   if (needs_gguf(encoding) && format.container != Container::Gguf)
     refuse(to + ": blocks of ggml are kept in GGUF files only; safetensors files take bf16 or fp8");
-  if (encoding == Encoding::Fp8 && format.container != Container::Safetensors)
+  if (encoding == TargetEncoding::Fp8 && format.container != Container::Safetensors)
     refuse(to + ": GGUF files have no such numbers; they take bf16, q8_0, q6_k, q5_k or q4_k");
-  if (settings.part == "vae" && (encoding != Encoding::Bf16 || format.container == Container::Gguf))
+  if (settings.part == "vae" &&
+      (encoding != TargetEncoding::Bf16 || format.container == Container::Gguf))
     refuse("--part vae: the autoencoder is kept in bf16, in a .safetensors file: --to bf16");
   return format;
 }
@@ -175,10 +176,10 @@ void plan_part_of_folder(ConversionPlan& plan, const ConvertSettings& settings, 
   const std::string below = planned.name + "/";
   const std::string stem =
       below + (planned.name == "text_encoder" ? "model" : "diffusion_pytorch_model");
-  const FileFormat plain{.encoding = Encoding::Bf16, .container = Container::Safetensors};
+  const FileFormat plain{.encoding = TargetEncoding::Bf16, .container = Container::Safetensors};
   const FileFormat format = planned.name == "vae" ? plain : asked;
   copy_small_files(plan, settings.model / planned.name, below);
-  if (format.encoding == Encoding::Bf16 && format.container == Container::Safetensors) {
+  if (format.encoding == TargetEncoding::Bf16 && format.container == Container::Safetensors) {
     PlannedShards shards =
         plan_shards(stem, part_tensors(planned.name, planned.part, format, Naming::Library),
                     settings.max_shard_bytes);

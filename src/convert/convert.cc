@@ -30,14 +30,14 @@ void count(ConvertResult& result, const PlannedFile& file) {
 
 }  // namespace
 
-std::string_view name_of(Encoding encoding) {
+std::string_view name_of(TargetEncoding encoding) {
   switch (encoding) {
-    case Encoding::Bf16: return "bf16";
-    case Encoding::Q80: return "q8_0";
-    case Encoding::Q6K: return "q6_k";
-    case Encoding::Q5K: return "q5_k";
-    case Encoding::Q4K: return "q4_k";
-    case Encoding::Fp8: return "fp8";
+    case TargetEncoding::Bf16: return "bf16";
+    case TargetEncoding::Q80: return "q8_0";
+    case TargetEncoding::Q6K: return "q6_k";
+    case TargetEncoding::Q5K: return "q5_k";
+    case TargetEncoding::Q4K: return "q4_k";
+    case TargetEncoding::Fp8: return "fp8";
   }
   return "?";
 }

@@ -15,8 +15,8 @@
 
 namespace zimage {
 
-enum class Encoding : std::uint8_t { Bf16, Q80, Q6K, Q5K, Q4K, Fp8 };
-std::string_view name_of(Encoding encoding);  // "bf16", "q4_k"
+enum class TargetEncoding : std::uint8_t { Bf16, Q80, Q6K, Q5K, Q4K, Fp8 };
+std::string_view name_of(TargetEncoding encoding);  // "bf16", "q4_k"
 
 enum class Container : std::uint8_t { Safetensors, Gguf };
 std::string_view name_of(Container container);  // "safetensors", "gguf"
@@ -31,7 +31,7 @@ struct ConvertSettings {
   std::string part = {};
   // A folder for a whole model, a file for one part.
   std::filesystem::path out;
-  Encoding encoding = Encoding::Bf16;
+  TargetEncoding encoding = TargetEncoding::Bf16;
   // Absent: what the name of a file says, or what the encoding needs.
   std::optional<Container> container = {};
   std::uint64_t max_shard_bytes = kMaxShardBytes;  // of safetensors in folders

@@ -107,8 +107,8 @@ TEST(PlanGguf, IsReadBack) {
 }
 
 TEST(StorageOf, KeepsWhatMustStay) {
-  const FileFormat q4{.encoding = Encoding::Q4K, .container = Container::Gguf};
-  const FileFormat fp8{.encoding = Encoding::Fp8, .container = Container::Safetensors};
+  const FileFormat q4{.encoding = TargetEncoding::Q4K, .container = Container::Gguf};
+  const FileFormat fp8{.encoding = TargetEncoding::Fp8, .container = Container::Safetensors};
   const auto transformer = [](std::string_view name, const Shape& shape, const FileFormat& format) {
     return type_of("transformer", name, shape, format);
   };

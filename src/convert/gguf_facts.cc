@@ -12,19 +12,19 @@ namespace zimage {
 namespace {
 
 // `enum llama_ftype`.
-std::uint32_t file_type(Encoding encoding) {
+std::uint32_t file_type(TargetEncoding encoding) {
   switch (encoding) {
-    case Encoding::Q80: return 7;
-    case Encoding::Q4K: return 14;
-    case Encoding::Q5K: return 16;
-    case Encoding::Q6K: return 18;
-    case Encoding::Bf16:
-    case Encoding::Fp8: break;
+    case TargetEncoding::Q80: return 7;
+    case TargetEncoding::Q4K: return 14;
+    case TargetEncoding::Q5K: return 16;
+    case TargetEncoding::Q6K: return 18;
+    case TargetEncoding::Bf16:
+    case TargetEncoding::Fp8: break;
   }
   return 32;
 }
 
-void add_general(GgufFacts& facts, std::string_view architecture, Encoding encoding) {
+void add_general(GgufFacts& facts, std::string_view architecture, TargetEncoding encoding) {
   facts.add("general.architecture", architecture);
   facts.add("general.quantization_version", std::uint32_t{2});
   facts.add("general.file_type", file_type(encoding));
@@ -62,14 +62,15 @@ void add_vocabulary(GgufFacts& facts, const GgufVocabulary& vocabulary) {
 
 }  // namespace
 
-GgufFacts transformer_facts(const std::string& config, Encoding encoding) {
+GgufFacts transformer_facts(const std::string& config, TargetEncoding encoding) {
   GgufFacts facts;
   add_general(facts, "lumina2", encoding);
   if (!config.empty()) facts.add("config", std::string_view(config));
   return facts;
 }
 
-GgufFacts text_encoder_facts(const JsonObject& config, const Json& tokenizer, Encoding encoding) {
+GgufFacts text_encoder_facts(const JsonObject& config, const Json& tokenizer,
+                             TargetEncoding encoding) {
   constexpr std::int64_t kPublishedLength = 40960;
   GgufFacts facts;
   add_general(facts, "qwen3", encoding);

@@ -7,14 +7,14 @@
 namespace zimage {
 namespace {
 
-QuantType type_of(Encoding encoding) {
+QuantType type_of(TargetEncoding encoding) {
   switch (encoding) {
-    case Encoding::Bf16: return QuantType::None;
-    case Encoding::Q80: return QuantType::Q80;
-    case Encoding::Q6K: return QuantType::Q6K;
-    case Encoding::Q5K: return QuantType::Q5K;
-    case Encoding::Q4K: return QuantType::Q4K;
-    case Encoding::Fp8: return QuantType::Fp8E4M3;
+    case TargetEncoding::Bf16: return QuantType::None;
+    case TargetEncoding::Q80: return QuantType::Q80;
+    case TargetEncoding::Q6K: return QuantType::Q6K;
+    case TargetEncoding::Q5K: return QuantType::Q5K;
+    case TargetEncoding::Q4K: return QuantType::Q4K;
+    case TargetEncoding::Fp8: return QuantType::Fp8E4M3;
   }
   return QuantType::None;
 }
@@ -28,10 +28,10 @@ bool is_float(const HostTensor& tensor) {
 // Source: tools/lcpp.patch of city96/ComfyUI-GGUF for lumina2, which keeps the refiners; the layers
 // that Comfy-Org's quantized files of Z-Image mark, which keep the modulation instead; llama.cpp's
 // quantize for Qwen3, but the embeddings.
-bool is_quantized(std::string_view part, std::string_view name, Encoding encoding) {
+bool is_quantized(std::string_view part, std::string_view name, TargetEncoding encoding) {
   if (part == "text_encoder") return name.starts_with("layers.");
   if (part != "transformer") return false;
-  if (encoding != Encoding::Fp8) return name.starts_with("layers.");
+  if (encoding != TargetEncoding::Fp8) return name.starts_with("layers.");
   constexpr std::array<std::string_view, 3> kBlocks = {"layers.", "noise_refiner.",
                                                        "context_refiner."};
   const bool is_in_block = std::ranges::any_of(

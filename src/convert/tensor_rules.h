@@ -10,7 +10,7 @@
 namespace zimage {
 
 struct FileFormat {
-  Encoding encoding;
+  TargetEncoding encoding;
   Container container;
 };
 

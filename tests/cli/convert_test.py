@@ -11,8 +11,8 @@ import time
 from pathlib import Path
 
 import program
-from files_test import bfl, native, read_part, write_safetensors
 from program import MODEL, ProgramTest, main, pixels
+from tiny_files import bfl, native, read_part, write_safetensors
 
 ENCODINGS = ["bf16", "q8_0", "q6_k", "q5_k", "q4_k", "fp8"]
 # dB against bf16 of the picture below; docs/checkpoints.md has what right code gives (41 and more). With one

@@ -2,8 +2,8 @@
 
 import json
 
-from files_test import read_part, write_safetensors
 from program import ProgramTest, main, pixels
+from tiny_files import read_part, write_safetensors
 
 
 def widened(data):

@@ -11,6 +11,9 @@
 
 namespace zimage {
 
+// The parts that have weights, in the order of their stages.
+inline constexpr std::array<std::string_view, 3> kNetworks = {"text_encoder", "transformer", "vae"};
+
 // What ZImagePipeline is made of, in the order of the data's path; each has a folder of its name.
 inline constexpr std::array<std::string_view, 5> kModelParts = {"tokenizer", "text_encoder",
                                                                 "transformer", "scheduler", "vae"};

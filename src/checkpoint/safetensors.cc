@@ -225,6 +225,13 @@ StoredFile parse_safetensors(std::span<const std::byte> file, const std::string&
   return result;
 }
 
+std::string with_length(const std::string& header) {
+  std::string length(kLengthBytes, '\0');
+  for (std::size_t i = 0; i < kLengthBytes; ++i)
+    length[i] = static_cast<char>(header.size() >> (8 * i) & 0xffU);
+  return length + header;
+}
+
 void refuse_lfs_pointer(std::span<const std::byte> file, const std::string& name) {
   if (as_text(file).starts_with("version https://git-lfs")) {
     throw_invalid(name,

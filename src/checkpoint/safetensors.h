@@ -18,6 +18,9 @@ namespace zimage {
 // InvalidFile, or Unsupported for a dtype or a rank that the engine does not have.
 StoredFile parse_safetensors(std::span<const std::byte> file, const std::string& name);
 
+// What a file begins with: the length of the JSON text `header`, and the text.
+std::string with_length(const std::string& header);
+
 // Throws InvalidFile when `file` is a Git LFS pointer: the small text that stands in a clone for a
 // large file that was not fetched.
 void refuse_lfs_pointer(std::span<const std::byte> file, const std::string& name);

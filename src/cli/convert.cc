@@ -3,26 +3,18 @@
 
 #include <fmt/format.h>
 
-#include <chrono>
 #include <system_error>
 
 #include "cli/console.h"
 #include "cli/json_line.h"
 #include "cli/output_file.h"
 #include "cli/progress.h"
+#include "cli/redraw_timer.h"
 #include "cli/units.h"
 #include "pipeline/locate_model.h"
 
 namespace zimage::cli {
 namespace {
-
-using Clock = std::chrono::steady_clock;
-
-constexpr double kRedrawSeconds = 0.1;
-
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
 
 // A file is taken as it is; everything else is a model.
 ConvertSettings settings_of(const ConvertOptions& options) {
@@ -84,20 +76,16 @@ void convert(const ConvertOptions& options, Interrupt& interrupt) {
   interrupt.watch([] { abandon_conversion(); });
   Console console(options.verbosity);
   const LogToConsole log(console);
-  const Clock::time_point start = Clock::now();
+  RedrawTimer timer;
   const std::size_t columns = stderr_style().columns - 1;
-  double drawn = -kRedrawSeconds;
   const ConvertResult result = zimage::convert(
       settings_of(options),
       [&](const ConvertProgress& progress) {
-        const double now = seconds_since(start);
-        if (now - drawn < kRedrawSeconds) return;
-        drawn = now;
-        console.live(convert_line(progress, now, columns));
+        if (timer.is_due()) console.live(convert_line(progress, timer.seconds(), columns));
       },
       interrupt.token());
   console.clear();
-  const double seconds = seconds_since(start);
+  const double seconds = timer.seconds();
   console.note(fmt::format("{} in {} ({}), in {}", bytes_text(result.bytes),
                            result.files.size() == 1 ? std::string("1 file")
                                                     : fmt::format("{} files", result.files.size()),

@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/quote.h"
+#include "hub/folder.h"
 
 namespace zimage::cli {
 namespace {
@@ -19,11 +20,6 @@ constexpr const char* kDefaultName = "zimage-tiny";
 std::array<std::filesystem::path, 2> places_of(const std::string& name, const ModelPlaces& places) {
   return {places.executable.parent_path().parent_path() / "share/zimage/models" / name,
           places.source_tree / "models" / name};
-}
-
-bool is_folder(const std::filesystem::path& path) {
-  std::error_code ignored;
-  return std::filesystem::is_directory(path, ignored);
 }
 
 // NAME of "models--OWNER--NAME" or "OWNER--NAME"; empty for another folder.
@@ -59,7 +55,7 @@ ModelQuery model_query(const ModelOptions& options, const ModelPlaces& places) {
   }
   const auto [installed, built] = places_of(kDefaultName, places);
   for (const auto& place : {installed, built}) {
-    if (is_folder(place)) return {.text = place.string()};
+    if (hub::is_folder(place)) return {.text = place.string()};
   }
   throw Error(
       ErrorCode::NotFound,
@@ -83,7 +79,7 @@ ModelLocation find_model(const ModelOptions& options, const ModelPlaces& places)
 std::filesystem::path find_config(const std::string& name, const ModelPlaces& places) {
   const auto [installed, built] = places_of(name, places);
   for (const auto& place : {std::filesystem::path(name), installed, built}) {
-    if (!name.empty() && is_folder(place)) return place;
+    if (!name.empty() && hub::is_folder(place)) return place;
   }
   throw Error(
       ErrorCode::NotFound,

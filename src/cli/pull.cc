@@ -3,24 +3,15 @@
 
 #include <fmt/format.h>
 
-#include <chrono>
-
 #include "cli/console.h"
 #include "cli/json_line.h"
 #include "cli/output_file.h"
 #include "cli/progress.h"
+#include "cli/redraw_timer.h"
 #include "cli/units.h"
 
 namespace zimage::cli {
 namespace {
-
-using Clock = std::chrono::steady_clock;
-
-constexpr double kRedrawSeconds = 0.1;
-
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
 
 std::string report(const PullOptions& options, const download::PullResult& result, double seconds) {
   OrderedJson json = {{"model", options.name.id()},
@@ -52,16 +43,12 @@ void pull(const PullOptions& options, Interrupt& interrupt) {
   interrupt.watch([] {});
   Console console(options.verbosity);
   const LogToConsole log(console);
-  const Clock::time_point start = Clock::now();
+  RedrawTimer timer;
   const std::size_t columns = stderr_style().columns - 1;
-  double drawn = -kRedrawSeconds;
   const download::PullListener listener{
       .progress =
           [&](const download::PullProgress& progress) {
-            const double now = seconds_since(start);
-            if (now - drawn < kRedrawSeconds) return;
-            drawn = now;
-            console.live(pull_line(progress, now, columns));
+            if (timer.is_due()) console.live(pull_line(progress, timer.seconds(), columns));
           },
       .note = [&console](const std::string& line) { console.note(line); }};
   console.live(fmt::format("asking {} for {}", hub::name_of(options.hub), options.name.id()));
@@ -74,7 +61,7 @@ void pull(const PullOptions& options, Interrupt& interrupt) {
                       .retries = options.retries},
                      hub::process_variables(), listener, interrupt.token());
   console.clear();
-  const double seconds = seconds_since(start);
+  const double seconds = timer.seconds();
   console.note(fmt::format("{} files, {}, of which {} fetched, in {}", result.totals.files,
                            bytes_text(result.totals.bytes), bytes_text(result.totals.bytes_fetched),
                            format_seconds(seconds)));

@@ -5,13 +5,13 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <chrono>
 
 #include "base/quote.h"
 #include "cli/console.h"
 #include "cli/default_model.h"
 #include "cli/json_line.h"
 #include "cli/output_file.h"
+#include "cli/redraw_timer.h"
 #include "cli/units.h"
 
 namespace zimage::cli {
@@ -24,11 +24,8 @@ class ReadingProgress {
 
   // Calls must not overlap.
   void operator()(std::uint64_t done, std::uint64_t total) {
-    constexpr std::chrono::milliseconds kInterval{100};
-    const Clock::time_point now = Clock::now();
-    if (done < total && now - drawn_ < kInterval) return;
-    drawn_ = now;
-    const double seconds = std::chrono::duration<double>(now - start_).count();
+    if (!timer_.is_due() && done < total) return;
+    const double seconds = timer_.seconds();
     const double rate = seconds > 0 ? static_cast<double>(done) / seconds : 0;
     std::string line = fmt::format("reading {} of {}", bytes_text(done), bytes_text(total));
     if (rate > 0) line += ", " + rate_text(rate, total - done);
@@ -36,10 +33,8 @@ class ReadingProgress {
   }
 
  private:
-  using Clock = std::chrono::steady_clock;
   Console& console_;
-  const Clock::time_point start_ = Clock::now();
-  Clock::time_point drawn_{};
+  RedrawTimer timer_;
 };
 
 std::string verdict(const VerifiedFile& file) {

@@ -15,6 +15,7 @@
 #include "checkpoint/config_file.h"
 #include "checkpoint/gguf.h"
 #include "checkpoint/gguf_tokenizer.h"
+#include "checkpoint/model_index.h"
 #include "checkpoint/names.h"
 #include "checkpoint/weight_files.h"
 #include "convert/gguf_facts.h"
@@ -27,7 +28,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::array<std::string_view, 3> kNetworks = {"text_encoder", "transformer", "vae"};
 constexpr std::size_t kMaxTokenizerBytes = 64'000'000;
 
 [[noreturn]] void refuse(const std::string& sentence) {

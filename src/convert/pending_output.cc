@@ -13,6 +13,7 @@
 
 #include "base/error.h"
 #include "base/quote.h"
+#include "base/write_at.h"
 
 namespace zimage {
 namespace {
@@ -164,13 +165,7 @@ NewFile::~NewFile() {
 
 void NewFile::write(std::span<const std::byte> bytes, std::uint64_t offset) {
   unflushed_ += bytes.size();
-  while (!bytes.empty()) {
-    const ssize_t count = ::pwrite(fd_, bytes.data(), bytes.size(), static_cast<off_t>(offset));
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) fail(path_, errno);
-    bytes = bytes.subspan(static_cast<std::size_t>(count));
-    offset += static_cast<std::uint64_t>(count);
-  }
+  if (!write_at(fd_, bytes, offset)) fail(path_, errno);
   if (unflushed_ >= kFlushBytes) flush();
 }
 

@@ -8,11 +8,12 @@
 #include <tuple>
 
 #include "base/json.h"
+#include "checkpoint/safetensors.h"
 
 namespace zimage {
 namespace {
 
-constexpr std::size_t kLengthBytes = 8;
+constexpr std::size_t kAlignment = 8;
 
 const char* dtype_name(const Storage& storage) {
   if (storage.type == QuantType::Fp8E4M3) return "F8_E4M3";
@@ -58,12 +59,11 @@ PlannedFile plan_safetensors(std::string path, std::vector<PlannedTensor> tensor
                            {"data_offsets", {tensor.offset, end}}};
   }
   std::string text = as_text(header);
-  text.resize((text.size() + kLengthBytes - 1) / kLengthBytes * kLengthBytes, ' ');
-  std::string length(kLengthBytes, '\0');
-  for (std::size_t i = 0; i < kLengthBytes; ++i)
-    length[i] = static_cast<char>((text.size() >> (8 * i)) & 0xffU);
-  PlannedFile file{
-      .path = std::move(path), .header = length + text, .tensors = std::move(tensors), .size = 0};
+  text.resize((text.size() + kAlignment - 1) / kAlignment * kAlignment, ' ');
+  PlannedFile file{.path = std::move(path),
+                   .header = with_length(text),
+                   .tensors = std::move(tensors),
+                   .size = 0};
   for (PlannedTensor& tensor : file.tensors) tensor.offset += file.header.size();
   file.size = file.header.size() + end;
   return file;

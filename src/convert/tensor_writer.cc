@@ -6,7 +6,6 @@
 #include <cmath>
 #include <map>
 #include <string>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -14,6 +13,7 @@
 #include "base/quote.h"
 #include "quant/dequantize.h"
 #include "quant/quantize.h"
+#include "quant/row_threads.h"
 
 namespace zimage {
 namespace {
@@ -22,20 +22,6 @@ namespace {
 constexpr std::int64_t kPieceNumbers = std::int64_t{1} << 21;
 // Below this many numbers a thread costs more than it saves.
 constexpr std::int64_t kNumbersPerThread = std::int64_t{1} << 16;
-
-// body(first, last) on ranges that cover [0, rows), each on its own thread.
-template <typename Body>
-void for_rows(int threads, const HostTensor& piece, const Body& body) {
-  const std::int64_t rows = piece.row_count();
-  const std::int64_t parts =
-      std::clamp<std::int64_t>(std::min(rows, piece.elements() / kNumbersPerThread), 1, threads);
-  std::vector<std::jthread> others;
-  for (std::int64_t i = 1; i < parts; ++i) {
-    others.emplace_back(
-        [&body, rows, parts, i] { body(rows * i / parts, rows * (i + 1) / parts); });
-  }
-  body(0, rows / parts);
-}
 
 std::span<const std::byte> bytes_of(const Tensor& tensor) {
   return {static_cast<const std::byte*>(tensor.data), tensor.bytes()};
@@ -71,7 +57,7 @@ bool encode(std::byte* out, const HostTensor& piece, const Storage& storage, flo
   const auto columns = static_cast<std::size_t>(piece.row_elements());
   const std::uint64_t row_bytes = storage.bytes_of(piece.row_elements());
   std::atomic<bool> fits{true};
-  for_rows(threads, piece, [&](std::int64_t first, std::int64_t last) {
+  for_row_ranges(piece, threads, kNumbersPerThread, [&](std::int64_t first, std::int64_t last) {
     std::vector<float> row(columns);
     for (std::int64_t i = first; i < last; ++i) {
       dequantize_rows(row.data(), piece, i, i + 1);
@@ -86,7 +72,7 @@ bool encode(std::byte* out, const HostTensor& piece, const Storage& storage, flo
 float largest_magnitude(const HostTensor& piece, int threads) {
   const auto columns = static_cast<std::size_t>(piece.row_elements());
   std::vector<float> of_rows(static_cast<std::size_t>(piece.row_count()));
-  for_rows(threads, piece, [&](std::int64_t first, std::int64_t last) {
+  for_row_ranges(piece, threads, kNumbersPerThread, [&](std::int64_t first, std::int64_t last) {
     std::vector<float> row(columns);
     for (std::int64_t i = first; i < last; ++i) {
       dequantize_rows(row.data(), piece, i, i + 1);

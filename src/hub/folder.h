@@ -12,6 +12,9 @@ namespace zimage::hub {
 // True for anything, also a dangling link.
 bool is_there(const std::filesystem::path& path);
 
+// True for a folder, or a link to one; false for what cannot be looked at.
+bool is_folder(const std::filesystem::path& path);
+
 // Names of the folders in `folder`, sorted; none when it cannot be read.
 std::vector<std::string> folders_in(const std::filesystem::path& folder);
 

@@ -16,6 +16,7 @@
 
 #include "base/error.h"
 #include "base/quote.h"
+#include "base/write_at.h"
 #include "checkpoint/safetensors.h"
 
 namespace zimage {
@@ -53,14 +54,8 @@ bool is_still(const fs::path& path, int file) {
          opened.st_ino == named.st_ino && opened.st_dev == named.st_dev;
 }
 
-void write_at(int file, const fs::path& path, std::span<const std::byte> bytes, std::size_t at) {
-  while (!bytes.empty()) {
-    const ssize_t written = ::pwrite(file, bytes.data(), bytes.size(), static_cast<::off_t>(at));
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) throw_system(path, "written");
-    at += static_cast<std::size_t>(written);
-    bytes = bytes.subspan(static_cast<std::size_t>(written));
-  }
+void write(int file, const fs::path& path, std::span<const std::byte> bytes, std::size_t at) {
+  if (!write_at(file, bytes, at)) throw_system(path, "written");
 }
 
 std::string text_of(const Json& metadata, const char* key) {
@@ -172,7 +167,7 @@ MappedSlab SlabFile::find(const std::string& name, std::size_t bytes) const {
 MappedSlab SlabFile::put(const std::string& name, std::span<const std::byte> slab) {
   assert(!is_written());
   const Place place{.begin = end_, .bytes = round_up(slab.size())};
-  write_at(file_, temporary_, slab, place.begin);
+  write(file_, temporary_, slab, place.begin);
   end_ += place.bytes;
   if (::ftruncate(file_, static_cast<::off_t>(end_)) != 0) throw_system(temporary_, "written");
   slabs_[name] = place;
@@ -192,11 +187,8 @@ void SlabFile::finish() {
   if (text.size() > kPage - kLength)
     throw Error(ErrorCode::Io, quote(path_.string()) + ": too many slabs for one header");
   text.resize(kPage - kLength, ' ');
-  std::string length(kLength, '\0');
-  for (std::size_t i = 0; i < kLength; ++i)
-    length[i] = static_cast<char>(text.size() >> (8 * i) & 0xFF);
-  const std::string first_page = length + text;
-  write_at(file_, temporary_, std::as_bytes(std::span(first_page)), 0);
+  const std::string first_page = with_length(text);
+  write(file_, temporary_, std::as_bytes(std::span(first_page)), 0);
   // A name must never stand for numbers that the disk has not got.
   if (::fsync(file_) != 0) throw_system(temporary_, "written");
   if (::rename(temporary_.c_str(), path_.c_str()) != 0) throw_system(path_, "made");

@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/fnv1a.h"
 #include "base/host_tensor.h"
 #include "checkpoint/checkpoint.h"
 #include "nn/read_ahead.h"
@@ -73,19 +74,19 @@ class NamingSource final : public TensorSource {
 
   HostTensor tensor(const std::string& name, const Shape& shape) override {
     if (first_.empty()) first_ = name;
-    for (const char c : name + "\n")
-      sum_ = (sum_ ^ static_cast<unsigned char>(c)) * 0x100000001b3ULL;  // FNV-1a
+    sum_.add(name);
+    sum_.add("\n");
     return source_.tensor(name, shape);
   }
   WideNumbers wide_numbers() const override { return source_.wide_numbers(); }
   void ignore(std::string_view prefix) override { source_.ignore(prefix); }
   // The first name, and a sum of all of them.
-  std::string names() const { return first_ + ":" + std::to_string(sum_); }
+  std::string names() const { return first_ + ":" + std::to_string(sum_.value()); }
 
  private:
   TensorSource& source_;
   std::string first_;
-  std::uint64_t sum_ = 0xcbf29ce484222325ULL;
+  Fnv1a sum_;
 };
 
 // A part of a checkpoint, which must outlive this. Remembers which tensors were asked for.

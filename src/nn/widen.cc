@@ -8,6 +8,7 @@
 
 #include "base/float16.h"
 #include "quant/dequantize.h"
+#include "quant/row_threads.h"
 
 namespace zimage {
 namespace {
@@ -48,20 +49,11 @@ DType plain_dtype(const HostTensor& tensor, WideNumbers wide) {
 }  // namespace
 
 std::int64_t convert(void* out, DType dtype, const HostTensor& tensor) {
-  const std::int64_t rows = tensor.row_count();
-  const std::int64_t most = std::min<std::int64_t>(
-      {rows, tensor.elements() / kNumbersPerThread, std::thread::hardware_concurrency()});
-  const std::int64_t threads = std::max<std::int64_t>(most, 1);
   std::atomic<std::int64_t> rounded = 0;
-  {
-    std::vector<std::jthread> others;
-    for (std::int64_t i = 1; i < threads; ++i) {
-      others.emplace_back([=, &tensor, &rounded] {
-        rounded += convert_rows(out, dtype, tensor, rows * i / threads, rows * (i + 1) / threads);
-      });
-    }
-    rounded += convert_rows(out, dtype, tensor, 0, rows / threads);
-  }
+  for_row_ranges(tensor, std::thread::hardware_concurrency(), kNumbersPerThread,
+                 [&](std::int64_t first, std::int64_t last) {
+                   rounded += convert_rows(out, dtype, tensor, first, last);
+                 });
   return rounded;
 }
 

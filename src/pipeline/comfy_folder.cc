@@ -35,14 +35,10 @@ constexpr Kind kTextEncoder = {
     "Qwen3 text encoder", "--text-encoder", {"text_encoders", "clip", ""}, "qwen_3_4b."};
 constexpr Kind kVae = {"autoencoder", "--vae", {"vae", "", ""}, "ae."};
 
-bool is_folder(const fs::path& path) {
-  std::error_code ignored;
-  return fs::is_directory(path, ignored);
-}
-
 bool has_layout(const fs::path& folder) {
-  return std::ranges::any_of(kTransformer.folders,
-                             [&folder](std::string_view name) { return is_folder(folder / name); });
+  return std::ranges::any_of(kTransformer.folders, [&folder](std::string_view name) {
+    return hub::is_folder(folder / name);
+  });
 }
 
 // Weights in the kind's folders, the paths below `folder`.

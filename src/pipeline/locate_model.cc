@@ -1,7 +1,6 @@
 // Folders and files first, then the hubs' caches.
 #include "pipeline/locate_model.h"
 
-#include <array>
 #include <functional>
 #include <nlohmann/json.hpp>
 #include <string_view>
@@ -16,6 +15,7 @@
 #include "checkpoint/model_index.h"
 #include "checkpoint/pickle.h"
 #include "checkpoint/weight_files.h"
+#include "hub/folder.h"
 #include "hub/resolve.h"
 #include "pipeline/comfy_folder.h"
 #include "pipeline/find_tokenizer.h"
@@ -26,13 +26,6 @@ namespace zimage {
 namespace {
 
 namespace fs = std::filesystem;
-
-constexpr std::array<std::string_view, 3> kNetworks = {"text_encoder", "transformer", "vae"};
-
-bool is_folder(const fs::path& path) {
-  std::error_code ignored;
-  return fs::is_directory(path, ignored);
-}
 
 ModelLocation to_location(const hub::ResolvedModel& model) {
   return {.folder = model.folder, .tokenizer = model.tokenizer};
@@ -108,11 +101,12 @@ ModelLocation locate_networks(const ModelQuery& query) {
     return to_location(hub::resolve_storage(path, query.revision, check_model_folder));
   }
   if (query.revision) {
-    throw Error(ErrorCode::InvalidArgument, "--revision: " + quote(query.text) +
-                                                (is_folder(path) ? " is a folder" : " is a file") +
-                                                ", which has no revisions");
+    throw Error(ErrorCode::InvalidArgument,
+                "--revision: " + quote(query.text) +
+                    (hub::is_folder(path) ? " is a folder" : " is a file") +
+                    ", which has no revisions");
   }
-  if (!is_folder(path)) return locate_in_file(query, path);
+  if (!hub::is_folder(path)) return locate_in_file(query, path);
   if (!fs::exists(path / "model_index.json", error)) {
     if (const auto comfy = find_comfy_folder(path)) {
       return locate_in_comfy_folder(*comfy, query.files, query.source);
@@ -136,7 +130,7 @@ ModelLocation locate_model(const ModelQuery& query) {
                           &ModelLocation::vae, &ModelLocation::tokenizer}) {
     if (!(files.*part).empty()) location.*part = files.*part;
   }
-  if (is_folder(location.tokenizer)) location.tokenizer /= "tokenizer.json";
+  if (hub::is_folder(location.tokenizer)) location.tokenizer /= "tokenizer.json";
   if (fs::path found = find_tokenizer(location, query); !found.empty()) {
     location.tokenizer = std::move(found);
   }

@@ -7,10 +7,10 @@
 #include <cerrno>
 #include <cstdint>
 #include <optional>
-#include <span>
 #include <system_error>
 
 #include "base/error.h"
+#include "base/fnv1a.h"
 #include "base/log.h"
 #include "base/mapped_file.h"
 #include "base/quote.h"
@@ -26,28 +26,17 @@ constexpr std::size_t kHeaderBytes = std::size_t{1} << 20;
 // Left free on the disk, for headers and for others.
 constexpr std::size_t kSpareBytes = std::size_t{16} << 20;
 
-// FNV-1a.
-class Sum {
- public:
-  void add(std::span<const std::byte> bytes) {
-    for (const std::byte byte : bytes)
-      sum_ = (sum_ ^ std::to_integer<std::uint64_t>(byte)) * 0x100000001b3ULL;
-  }
-  void add(std::string_view text) { add(std::as_bytes(std::span(text))); }
-  // 16 hexadecimal digits.
-  std::string text() const {
-    std::string digits;
-    for (int shift = 60; shift >= 0; shift -= 4) digits += "0123456789abcdef"[sum_ >> shift & 15];
-    return digits;
-  }
-
- private:
-  std::uint64_t sum_ = 0xcbf29ce484222325ULL;
-};
+// 16 hexadecimal digits.
+std::string text_of(const Fnv1a& sum) {
+  std::string digits;
+  for (int shift = 60; shift >= 0; shift -= 4)
+    digits += "0123456789abcdef"[sum.value() >> shift & 15];
+  return digits;
+}
 
 // Size, time of change, inode and header of every file.
 std::string sources_of(const CheckpointPart& part) {
-  Sum sum;
+  Fnv1a sum;
   for (const std::string& name : part.files()) {
     const fs::path path = part.folder() / name;
     struct stat status{};
@@ -66,7 +55,7 @@ std::string sources_of(const CheckpointPart& part) {
     const MappedFile file(path);
     sum.add(file.bytes().first(std::min(kHeaderBytes, file.bytes().size())));
   }
-  return sum.text();
+  return text_of(sum);
 }
 
 void throw_without_room(const fs::path& folder, std::size_t bytes) {
@@ -82,10 +71,10 @@ void throw_without_room(const fs::path& folder, std::size_t bytes) {
 
 fs::path WeightsCache::file_of(std::string_view name, const CheckpointPart& part) const {
   std::error_code ignored;
-  Sum sum;
+  Fnv1a sum;
   for (const std::string& file : part.files())
     sum.add(fs::weakly_canonical(part.folder() / file, ignored).string() + "\n");
-  return folder_ / (std::string(name) + "-" + sum.text() + ".slabs");
+  return folder_ / (std::string(name) + "-" + text_of(sum) + ".slabs");
 }
 
 std::unique_ptr<SlabFile> WeightsCache::open(std::string_view name, const CheckpointPart& part,

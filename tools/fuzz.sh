@@ -1,5 +1,5 @@
 #!/bin/sh
-# Builds the fuzz targets (preset fuzz: clang, address and undefined-behaviour sanitizers) and runs each
+# Builds the fuzz targets (preset asan: clang, address and undefined-behaviour sanitizers) and runs each
 # from its seeds in tests/fuzz/corpus for some seconds, as many at once as there are processors. Fails,
 # with the fuzzer's report and the input that did it, when one finds something.
 # Usage: tools/fuzz.sh [SECONDS (60) [NAME...]]
@@ -9,10 +9,10 @@ root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd -P)
 cd "$root"
 seconds=${1:-60}
 [ $# -eq 0 ] || shift
-build=$root/build/fuzz
+build=$root/build/asan
 
 tools/install_packages.sh program lint
-cmake --preset fuzz >/dev/null
+cmake --preset asan >/dev/null
 ninja -C "$build" --quiet fuzz_targets
 
 if [ $# -eq 0 ]; then

@@ -46,7 +46,9 @@ class CheckpointPart {
   const std::filesystem::path& folder() const { return folder_; }
   // As config.json has it; the name of the returned object is the path of the file it is from.
   JsonObject config() const;
-  // The same as JSON; empty when it only follows from the shapes.
+  // The same as JSON.
+  // True when it only follows from the shapes and the published model.
+  bool config_is_inferred() const { return config_is_inferred_; }
   std::string config_text() const;
 
   // By canonical name (checkpoint/names.h). Views of host memory that live as long as the part.

@@ -153,7 +153,6 @@ JsonObject CheckpointPart::config() const {
 }
 
 std::string CheckpointPart::config_text() const {
-  if (config_is_inferred_) return {};
   return config_->dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 

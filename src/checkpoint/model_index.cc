@@ -84,4 +84,13 @@ ModelIndex published_model_index() {
   return index;
 }
 
+Json to_json(const ModelIndex& index) {
+  Json document{{"_class_name", index.class_name}};
+  for (const auto& [part, name] : index.parts) {
+    const bool is_text = part == "tokenizer" || part == "text_encoder";
+    document[part] = {is_text ? "transformers" : "diffusers", name};
+  }
+  return document;
+}
+
 }  // namespace zimage

@@ -35,4 +35,7 @@ ModelIndex parse_model_index(const Json& document, const std::string& name);
 // What the published model's says: for models that have no folder.
 ModelIndex published_model_index();
 
+// The text of model_index.json as JSON, each class with the library that has it.
+Json to_json(const ModelIndex& index);
+
 }  // namespace zimage

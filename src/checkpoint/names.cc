@@ -160,6 +160,19 @@ std::string_view part_of_prefix(std::string_view stored) {
   return {};
 }
 
+std::string_view network_of(std::string_view stored) {
+  constexpr std::array<std::pair<std::string_view, std::string_view>, 4> kSigns = {
+      {{"context_refiner.", "transformer"},
+       {"layers.0.self_attn.q_norm.", "text_encoder"},
+       {"blk.0.attn_q_norm.", "text_encoder"},
+       {"decoder.conv_in.", "vae"}}};
+  const std::string bare = without_prefix(stored);
+  for (const auto& [sign, network] : kSigns) {
+    if (bare.starts_with(sign)) return network;
+  }
+  return {};
+}
+
 std::string native_name(std::string_view name) {
   for (const Renaming& entry : kNativeBegins) {
     if (name.starts_with(entry.to)) return replaced_begin(name, {entry.to, entry.from});

@@ -23,6 +23,10 @@ std::string without_prefix(std::string_view stored);
 // "text_encoder" or "vae"; empty without such a prefix.
 std::string_view part_of_prefix(std::string_view stored);
 
+// The network that alone has a tensor of this name, in any spelling: "transformer", "text_encoder"
+// or "vae"; empty for a name that tells nothing. Every file of a network has such a tensor.
+std::string_view network_of(std::string_view stored);
+
 // The other direction, for files that other programs read. A transformer's tensor as Lumina 2's
 // code, ComfyUI and stable-diffusion.cpp name it; the three projections stay apart (below).
 std::string native_name(std::string_view name);

@@ -27,13 +27,21 @@ ConvertSettings settings_of(const ConvertOptions& options) {
                            .threads = options.threads,
                            .replace = options.force};
   std::error_code ignored;
-  if (std::filesystem::is_regular_file(settings.model, ignored)) return settings;
-  const ModelLocation location = locate_model({.text = options.in,
-                                               .revision = options.revision,
-                                               .cache_dir = options.cache_dir,
-                                               .source = "IN"});
+  if (std::filesystem::is_regular_file(settings.model, ignored)) {
+    settings.files.tokenizer = options.tokenizer.value_or("");
+    return settings;
+  }
+  const ModelLocation location =
+      locate_model({.text = options.in,
+                    .revision = options.revision,
+                    .cache_dir = options.cache_dir,
+                    .source = "IN",
+                    .files = {.tokenizer = options.tokenizer.value_or("")}});
   settings.model = location.folder;
-  settings.tokenizer = location.tokenizer;
+  settings.files = {.transformer = location.transformer,
+                    .text_encoder = location.text_encoder,
+                    .vae = location.vae,
+                    .tokenizer = location.tokenizer};
   return settings;
 }
 

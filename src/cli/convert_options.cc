@@ -39,7 +39,8 @@ TargetEncoding parse_encoding(const std::string& text) {
 
 void add_convert(CLI::App& app, ConvertOptions& options) {
   app.add_option("IN", options.in,
-                 "A model's folder or name, or one file of weights (safetensors or GGUF)")
+                 "A model's folder or name, ComfyUI's models/ folder, or one file of weights\n"
+                 "(safetensors or GGUF)")
       ->required()
       ->multi_option_policy(CLI::MultiOptionPolicy::Throw);
   app.add_option("OUT", options.out,
@@ -64,6 +65,8 @@ void add_convert(CLI::App& app, ConvertOptions& options) {
         options.part = parse_choice("--part", text, {"transformer", "text_encoder", "vae"});
       },
       "Only the transformer, text_encoder or vae, as one file");
+  add_text(app, "--tokenizer", "FILE", options.tokenizer,
+           "The tokenizer.json of an IN that has none, or in place of its own");
   add_text(app, "--revision", "REVISION", options.revision,
            "The name's branch, tag or commit (default: the hub's)");
   add_text(app, "--cache-dir", "FOLDER", options.cache_dir,

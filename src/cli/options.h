@@ -113,6 +113,7 @@ struct ConvertOptions {
   TargetEncoding encoding = TargetEncoding::Bf16;
   std::optional<Container> container = {};
   std::optional<std::string> part = {};
+  std::optional<std::string> tokenizer = {};
   std::optional<std::string> revision = {};
   std::optional<std::string> cache_dir = {};
   std::uint64_t max_shard_bytes = kMaxShardBytes;

@@ -74,29 +74,14 @@ FileFormat format_of(const ConvertSettings& settings, bool is_folder) {
   return format;
 }
 
-// The parts that a file holds, by the names of its tensors.
-std::set<std::string> parts_of_file(const fs::path& path) {
-  const MappedFile mapped(path);
-  const StoredFile file = parse_weight_file(mapped.bytes(), path.string());
-  constexpr std::array<std::pair<std::string_view, std::string_view>, 5> kSigns = {
-      {{"cap_embedder.", "transformer"},
-       {"embed_tokens.", "text_encoder"},
-       {"token_embd.", "text_encoder"},
-       {"decoder.conv_in.", "vae"},
-       {"encoder.conv_in.", "vae"}}};
-  std::set<std::string> parts;
-  for (const StoredTensor& tensor : file.tensors) {
-    const std::string bare = without_prefix(tensor.name);
-    for (const auto& [sign, part] : kSigns) {
-      if (bare.starts_with(sign)) parts.emplace(part);
-    }
-  }
-  return parts;
-}
-
+// The network that the file holds.
 std::string part_of_file(const ConvertSettings& settings) {
   if (!settings.part.empty()) return settings.part;
-  const std::set<std::string> parts = parts_of_file(settings.model);
+  std::set<std::string> parts;
+  const MappedFile mapped(settings.model);
+  const StoredFile file = parse_weight_file(mapped.bytes(), settings.model.string());
+  for (const StoredTensor& tensor : file.tensors) parts.emplace(network_of(tensor.name));
+  parts.erase("");
   if (parts.size() == 1) return *parts.begin();
   const std::string name = quote(settings.model.string());
   if (parts.empty()) {
@@ -108,19 +93,25 @@ std::string part_of_file(const ConvertSettings& settings) {
   refuse("IN: " + name + " holds " + found + ": name one with --part");
 }
 
-// tokenizer.json of the model; null where there is none.
-Json read_tokenizer(const ConvertSettings& settings, bool is_folder) {
-  fs::path path = settings.model;
-  if (is_folder) {
-    path = Checkpoint::open(settings.model, {.tokenizer = settings.tokenizer}).tokenizer_file();
-  }
-  if (is_folder && path.extension() == ".json")
-    return parse_json(read_file(path, kMaxTokenizerBytes), path.string());
+// The file that holds the tokenizer, or weights of which nobody knows.
+fs::path tokenizer_file(const ConvertSettings& settings) {
+  if (!settings.files.tokenizer.empty()) return settings.files.tokenizer;
+  std::error_code ignored;
+  if (fs::is_regular_file(settings.model, ignored)) return settings.model;
+  return Checkpoint::open(settings.model, settings.files).tokenizer_file();
+}
+
+// Its tokenizer.json; null where there is none.
+Json read_tokenizer(const ConvertSettings& settings) {
+  const fs::path path = tokenizer_file(settings);
   const MappedFile mapped(path);
-  if (!is_gguf(mapped.bytes())) return {};
-  const auto text =
-      tokenizer_json(parse_gguf(mapped.bytes(), path.string()).metadata, path.string());
-  return text ? parse_json(*text, path.string()) : Json();
+  if (is_gguf(mapped.bytes())) {
+    const auto text =
+        tokenizer_json(parse_gguf(mapped.bytes(), path.string()).metadata, path.string());
+    return text ? parse_json(*text, path.string()) : Json();
+  }
+  if (path == settings.model) return {};
+  return parse_json(read_file(path, kMaxTokenizerBytes), path.string());
 }
 
 // One file of quantized numbers, or of one part alone.
@@ -130,28 +121,29 @@ PlannedFile plan_file(const ConvertSettings& settings, const PlannedPart& planne
   const bool is_llama = format.container == Container::Gguf && planned.name == "text_encoder";
   std::vector<PlannedTensor> tensors =
       part_tensors(planned.name, part, format, is_llama ? Naming::Llama : Naming::Native);
+  const std::string config = part.config_is_inferred() ? "" : part.config_text();
   if (format.container == Container::Safetensors) {
     std::map<std::string, std::string> metadata = {{"format", "pt"}};
-    if (const std::string config = part.config_text(); !config.empty()) metadata["config"] = config;
+    if (!config.empty()) metadata["config"] = config;
     return plan_safetensors(path, std::move(tensors), metadata);
   }
-  std::error_code ignored;
   const GgufFacts facts =
-      is_llama
-          ? text_encoder_facts(part.config(),
-                               read_tokenizer(settings, fs::is_directory(settings.model, ignored)),
-                               format.encoding)
-          : transformer_facts(part.config_text(), format.encoding);
+      is_llama ? text_encoder_facts(part.config(), read_tokenizer(settings), format.encoding)
+               : transformer_facts(config, format.encoding);
   return plan_gguf(path, std::move(tensors), facts);
 }
 
+std::string text_of(const Json& config) {
+  return config.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
 // What a transformers' configuration says of its weights' type.
-std::string config_for_bf16(const fs::path& path) {
-  Json config = read_config(path);
+std::string config_for_bf16(const CheckpointPart& part) {
+  Json config = parse_json(part.config_text(), part.config().name());
   for (const char* key : {"dtype", "torch_dtype"}) {
     if (config.contains(key)) config[key] = "bfloat16";
   }
-  return config.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+  return text_of(config);
 }
 
 // Every regular file of `folder` that is no weights'.
@@ -178,7 +170,11 @@ void plan_part_of_folder(ConversionPlan& plan, const ConvertSettings& settings, 
       below + (planned.name == "text_encoder" ? "model" : "diffusion_pytorch_model");
   const FileFormat plain{.encoding = TargetEncoding::Bf16, .container = Container::Safetensors};
   const FileFormat format = planned.name == "vae" ? plain : asked;
-  copy_small_files(plan, settings.model / planned.name, below);
+  if (settings.files.of(planned.name).empty()) {
+    copy_small_files(plan, settings.model / planned.name, below);
+  } else {
+    plan.texts[below + "config.json"] = planned.part.config_text();
+  }
   if (format.encoding == TargetEncoding::Bf16 && format.container == Container::Safetensors) {
     PlannedShards shards =
         plan_shards(stem, part_tensors(planned.name, planned.part, format, Naming::Library),
@@ -191,19 +187,36 @@ void plan_part_of_folder(ConversionPlan& plan, const ConvertSettings& settings, 
   }
   if (planned.name == "text_encoder") {
     plan.copies.erase(below + "config.json");
-    plan.texts[below + "config.json"] =
-        config_for_bf16(settings.model / planned.name / "config.json");
+    plan.texts[below + "config.json"] = config_for_bf16(planned.part);
   }
   plan.parts.push_back(std::move(planned));
 }
 
+// What a folder holds beside its networks.
+void plan_surroundings(ConversionPlan& plan, const Checkpoint& checkpoint) {
+  const fs::path& folder = checkpoint.folder();
+  if (folder.empty()) {
+    plan.texts["model_index.json"] = text_of(to_json(published_model_index()));
+    plan.texts["scheduler/scheduler_config.json"] = text_of(checkpoint.scheduler_config());
+  } else {
+    plan.copies.emplace("model_index.json", folder / "model_index.json");
+    copy_small_files(plan, folder / "scheduler", "scheduler/");
+  }
+  const fs::path tokenizer = checkpoint.tokenizer_file();
+  if (const auto text = checkpoint.tokenizer_of_gguf()) {
+    plan.texts["tokenizer/tokenizer.json"] = *text;
+  } else if (tokenizer.parent_path().filename() == "tokenizer") {
+    copy_small_files(plan, tokenizer.parent_path(), "tokenizer/");
+  } else {
+    plan.copies.emplace("tokenizer/tokenizer.json", tokenizer);
+  }
+}
+
 ConversionPlan plan_folder(const ConvertSettings& settings) {
   const FileFormat format = format_of(settings, true);
-  const Checkpoint checkpoint = Checkpoint::open(settings.model, {.tokenizer = settings.tokenizer});
+  const Checkpoint checkpoint = Checkpoint::open(settings.model, settings.files);
   ConversionPlan plan{.parts = {}, .texts = {}, .copies = {}, .is_folder = true};
-  plan.copies.emplace("model_index.json", settings.model / "model_index.json");
-  copy_small_files(plan, settings.model / "scheduler", "scheduler/");
-  copy_small_files(plan, checkpoint.tokenizer_file().parent_path(), "tokenizer/");
+  plan_surroundings(plan, checkpoint);
   for (const std::string_view name : kNetworks) {
     plan_part_of_folder(plan, settings,
                         {.name = std::string(name), .part = checkpoint.part(name), .files = {}},
@@ -212,11 +225,18 @@ ConversionPlan plan_folder(const ConvertSettings& settings) {
   return plan;
 }
 
-ConversionPlan plan_single(const ConvertSettings& settings, bool is_folder) {
+CheckpointPart open_part(const ConvertSettings& settings, const std::string& name, bool is_file) {
+  if (is_file) return CheckpointPart::open_file(settings.model, name, {});
+  const fs::path folder = settings.model.empty() ? fs::path() : settings.model / name;
+  const fs::path& file = settings.files.of(name);
+  return file.empty() ? CheckpointPart::open(folder)
+                      : CheckpointPart::open_file(file, name, folder);
+}
+
+ConversionPlan plan_single(const ConvertSettings& settings, bool is_file) {
   const FileFormat format = format_of(settings, false);
-  const std::string name = is_folder ? settings.part : part_of_file(settings);
-  CheckpointPart part = is_folder ? CheckpointPart::open(settings.model / name)
-                                  : CheckpointPart::open_file(settings.model, name, {});
+  const std::string name = is_file ? part_of_file(settings) : settings.part;
+  CheckpointPart part = open_part(settings, name, is_file);
   ConvertSettings with_part = settings;
   with_part.part = name;
   static_cast<void>(format_of(with_part, false));
@@ -241,9 +261,8 @@ ConversionPlan plan_conversion(const ConvertSettings& settings) {
   std::error_code ignored;
   if (fs::equivalent(settings.model, settings.out, ignored))
     refuse("OUT: " + quote(settings.out.string()) + " is IN itself");
-  const bool is_folder = fs::is_directory(settings.model, ignored);
-  return is_folder && settings.part.empty() ? plan_folder(settings)
-                                            : plan_single(settings, is_folder);
+  const bool is_file = fs::is_regular_file(settings.model, ignored);
+  return is_file || !settings.part.empty() ? plan_single(settings, is_file) : plan_folder(settings);
 }
 
 }  // namespace zimage

@@ -13,6 +13,8 @@
 #include <string_view>
 #include <vector>
 
+#include "checkpoint/part_files.h"
+
 namespace zimage {
 
 enum class TargetEncoding : std::uint8_t { Bf16, Q80, Q6K, Q5K, Q4K, Fp8 };
@@ -25,9 +27,10 @@ std::string_view name_of(Container container);  // "safetensors", "gguf"
 inline constexpr std::uint64_t kMaxShardBytes = 5'000'000'000;
 
 struct ConvertSettings {
-  std::filesystem::path model;           // a model's folder, or one file of weights
-  std::filesystem::path tokenizer = {};  // tokenizer.json, where it lies outside of the folder
-  // "transformer", "text_encoder" or "vae"; empty: all of a folder, the only one of a file.
+  // A model's folder, or one file of weights; empty when `files` has every network.
+  std::filesystem::path model;
+  PartFiles files = {};  // in place of a folder's; of one file only the tokenizer counts
+  // "transformer", "text_encoder" or "vae"; empty: all of a model, the only one of a file.
   std::string part = {};
   // A folder for a whole model, a file for one part.
   std::filesystem::path out;
@@ -60,7 +63,8 @@ struct ConvertResult {
 
 // Writes `settings.out`. A folder has the official layout: bf16 as diffusers saves it; quantized
 // parts as one file each, under the names that ComfyUI and llama.cpp use; the autoencoder in bf16;
-// everything else copied. A file holds one part under those names. docs/checkpoints.md tells which
+// everything else copied; a configuration that is no file is written
+// as it was read. A file holds one part under those names. docs/checkpoints.md tells which
 // tensors stay in a higher precision. It appears whole, under its name, or not at all.
 // Throws InvalidArgument for what cannot be written so or for an `out` that exists, NotFound,
 // InvalidFile and Unsupported as CheckpointPart::open, Io when the disk does not hold it, Numerics

@@ -1,5 +1,6 @@
 """ComfyUI's folder of models as a model, and a tokenizer out of the caches."""
 
+import json
 import shutil
 
 from program import MODEL, ProgramTest, environment, main, pixels
@@ -90,6 +91,44 @@ class ComfyFolder(ProgramTest):
         write_safetensors(self.folder / "models/checkpoints/z.safetensors", tensors, {"config": "{" + config + "}"})
         self.fill_cache()
         self.draw("-m", "models")
+
+    def convert(self, *arguments):
+        result = self.run_program("convert", *arguments, env=self.env)
+        self.assertEqual(result.returncode, 0, result.stderr.decode())
+
+    def test_converts_to_a_folder_of_its_own(self):
+        self.fill()
+        self.fill_cache()
+        expected = pixels(self.draw("-m", "models").stdout)
+        self.convert("models", "out", "--to", "bf16")
+        self.assertEqual(pixels(self.draw("-m", "out").stdout), expected)
+        self.convert("models", "q8", "--to", "q8_0")
+        self.draw("-m", "q8")
+        index = json.loads((self.folder / "out/model_index.json").read_text())
+        self.assertEqual(index["transformer"], ["diffusers", "ZImageTransformer2DModel"])
+        self.assertEqual(index["tokenizer"], ["transformers", "Qwen2Tokenizer"])
+        self.convert("models", "t.safetensors", "--to", "bf16", "--part", "transformer")
+        self.assertEqual(pixels(self.draw("-m", str(MODEL), "--transformer", "t.safetensors").stdout), expected)
+
+    def test_converts_what_has_no_configuration_at_all(self):
+        self.fill()
+        self.fill_cache()
+        for name, tensors in ((TRANSFORMER, native(read_part("transformer"))), (TEXT_ENCODER, read_part("text_encoder"))):
+            write_safetensors(self.folder / name, tensors)
+        self.convert("models", "out", "--to", "bf16")
+        self.assertEqual(pixels(self.draw("-m", "out").stdout), pixels(self.draw("-m", "models").stdout))
+
+    def test_converts_with_a_tokenizer_that_is_named(self):
+        self.fill()
+        result = self.run_program("convert", "models", "out", "--to", "bf16", env=self.env)
+        self.assert_fails(result, 1, "holds no tokenizer", "--tokenizer")
+        given = ("--tokenizer", str(MODEL / "tokenizer/tokenizer.json"))
+        self.convert("models", "out", "--to", "q8_0", *given)
+        self.assertEqual((self.folder / "out/tokenizer/tokenizer.json").read_bytes(), (MODEL / "tokenizer/tokenizer.json").read_bytes())
+        self.convert(TEXT_ENCODER, "e.gguf", "--to", "q8_0", *given)
+        self.assertEqual(
+            pixels(self.draw("-m", "models", "--text-encoder", "e.gguf").stdout),
+            pixels(self.draw("-m", "models", "--text-encoder", "out/text_encoder/model.gguf").stdout))
 
     def test_a_missing_part_is_named_with_what_was_found(self):
         self.fill()

@@ -27,8 +27,7 @@ class CheckpointPart {
  public:
   // Opens the folder of one part. Checks that every shard that the index names is there and
   // complete, that the index and the shards agree, and every header. Quantized tensors have their
-  // scales. A tensor whose place in its file is no multiple of its element's size is copied; all
-  // others stay in the mapping.
+  // scales.
   // Throws NotFound, InvalidFile or Unsupported, naming the file.
   static CheckpointPart open(const std::filesystem::path& folder);
 
@@ -47,11 +46,12 @@ class CheckpointPart {
   // As config.json has it; the name of the returned object is the path of the file it is from.
   JsonObject config() const;
   // The same as JSON.
+  std::string config_text() const;
   // True when it only follows from the shapes and the published model.
   bool config_is_inferred() const { return config_is_inferred_; }
-  std::string config_text() const;
 
-  // By canonical name (checkpoint/names.h). Views of host memory that live as long as the part.
+  // By canonical name (checkpoint/names.h). Views of the mapped files, which live as long as the
+  // part. Numbers lie where their file has them, which may be no multiple of an element's size.
   const std::map<std::string, HostTensor, std::less<>>& tensors() const { return tensors_; }
   // Throws NotFound: "<folder>/transformer: tensor layers.0... is missing".
   const HostTensor& tensor(std::string_view name) const;
@@ -83,7 +83,7 @@ class CheckpointPart {
   std::vector<MappedFile> files_;
   std::vector<std::string> file_names_;
   std::unique_ptr<Json> quantized_layers_;  // of all files (checkpoint/scales.h)
-  // Of tensors misaligned in their file, and of converted scales.
+  // Of scales that are not read in place.
   std::vector<std::unique_ptr<std::byte[]>> copies_;
   std::map<std::string, HostTensor, std::less<>> tensors_;
   std::map<std::string, std::size_t, std::less<>> file_indices_;

@@ -1,12 +1,9 @@
 // Maps the weight files of one part and checks them against their index.
-#include <algorithm>
-#include <cstring>
 #include <functional>
 #include <nlohmann/json.hpp>
 #include <utility>
 
 #include "base/error.h"
-#include "base/log.h"
 #include "base/quote.h"
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/config_file.h"
@@ -127,23 +124,7 @@ std::unique_ptr<Json> CheckpointPart::add_file(const std::string& file_name) {
                                               ", which " + file_names_[entry->second] +
                                               " holds too");
     }
-    const std::size_t size = stored.end - stored.begin;
-    // Tensor has no read-only kind; the mapping is, so a write through it ends the process.
-    auto* data = const_cast<std::byte*>(bytes.data() + stored.begin);
-    if (stored.begin % size_of(stored.dtype) != 0) {
-      log(LogLevel::Debug, path.string() + ": copies misaligned tensor " + quote(stored.name));
-      copies_.push_back(
-          std::make_unique_for_overwrite<std::byte[]>(std::max<std::size_t>(size, 1)));
-      std::memcpy(copies_.back().get(), data, size);
-      data = copies_.back().get();
-    }
-    if (stored.type == QuantType::None) {
-      tensors_.emplace(stored.name, HostTensor::plain({data, stored.dtype, stored.shape}));
-    } else {
-      const Tensor all{data, stored.dtype, {static_cast<std::int64_t>(size)}};
-      tensors_.emplace(stored.name,
-                       HostTensor{.stored = all, .shape = stored.shape, .type = stored.type});
-    }
+    tensors_.emplace(stored.name, view_of(stored, bytes));
   }
   return std::make_unique<Json>(std::move(file.metadata));
 }

@@ -241,21 +241,30 @@ TEST_F(ShardedPart, RefusesATensorInTwoShards) {
                [&] { open(); });
 }
 
-// The data of this file begin at an odd place; reading them there as numbers is undefined.
-TEST(CheckpointPart, CopiesMisalignedTensors) {
+// The data of this file begin at an odd place: reading them there as numbers is undefined.
+TEST(CheckpointPart, LeavesMisalignedNumbersInPlaceAndCopiesScales) {
   const TempFolder folder;
   folder.write("config.json", "{}");
   const float value = 2.5F;
   std::string data(sizeof value, '\0');
   std::memcpy(data.data(), &value, sizeof value);
   std::string header = R"({"w": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]},
-                           "e": {"dtype": "F32", "shape": [0], "data_offsets": [4, 4]}})";
+                           "e": {"dtype": "F32", "shape": [0], "data_offsets": [4, 4]},
+                           "q.weight": {"dtype": "I8", "shape": [1, 1], "data_offsets": [8, 9]},
+                           "q.weight_scale": {"dtype": "F32", "shape": [], "data_offsets": [4, 8]}
+                          })";
   header.resize((header.size() + 7) / 8 * 8 + 1, ' ');
-  folder.write("model.safetensors", safetensors_text(header, data));
+  folder.write("model.safetensors", safetensors_text(header, data + data + "x"));
   const CheckpointPart part = CheckpointPart::open(folder.path());
-  EXPECT_EQ(reinterpret_cast<std::uintptr_t>(part.tensor("w").stored.data) % alignof(float), 0U);
-  EXPECT_EQ(part.tensor("w").stored.as<float>()[0], 2.5F);
+  const void* const at = part.tensor("w").stored.data;
+  EXPECT_EQ(reinterpret_cast<std::uintptr_t>(at) % alignof(float), 1U);
+  float found = 0;
+  std::memcpy(&found, at, sizeof found);
+  EXPECT_EQ(found, value);
   EXPECT_FALSE(part.tensor("e").empty());
+  const Tensor& scale = part.tensor("q.weight").scale;
+  EXPECT_EQ(reinterpret_cast<std::uintptr_t>(scale.data) % alignof(float), 0U);
+  EXPECT_EQ(scale.as<float>()[0], 2.5F);
 }
 
 TEST(ZImageTiny, OpensWithItsParameterCounts) {

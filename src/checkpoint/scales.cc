@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdint>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string_view>
@@ -82,7 +83,7 @@ class Layer {
     return read_format(*listed, place());
   }
 
-  // Any float type as f32 in `copies`; f32 as it is. Absent where there is none.
+  // Any float type as f32 in `copies`; aligned f32 as it is. Absent where there is none.
   Tensor scale(std::string_view suffix, TensorCopies& copies) const {
     const HostTensor* const found = find(suffix);
     if (found == nullptr) return {};
@@ -91,7 +92,9 @@ class Layer {
                                               std::string(found->type_name()) + " " +
                                               to_string(found->shape) + ", expected f32");
     }
-    if (found->stored.dtype == DType::F32) {
+    const bool is_aligned =
+        reinterpret_cast<std::uintptr_t>(found->stored.data) % alignof(float) == 0;
+    if (found->stored.dtype == DType::F32 && is_aligned) {
       return {found->stored.data, DType::F32, {found->elements()}};
     }
     copies.push_back(std::make_unique_for_overwrite<std::byte[]>(

@@ -28,8 +28,8 @@ class TensorSource {
   TensorSource(const TensorSource&) = delete;
   TensorSource& operator=(const TensorSource&) = delete;
 
-  // A view of host memory that lives as long as the source, plain or quantized. Throws NotFound or
-  // InvalidFile (another shape), naming the file and the tensor.
+  // A view of host memory that lives as long as the source, plain or quantized, at any address.
+  // Throws NotFound or InvalidFile (another shape), naming the file and the tensor.
   virtual HostTensor tensor(const std::string& name, const Shape& shape) = 0;
   // Declares that tensors whose names begin so are not needed.
   virtual void ignore(std::string_view /*prefix*/) {}

@@ -4,7 +4,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstring>
 #include <map>
+#include <span>
 #include <vector>
 
 #include "backend/plan/plan_backend.h"
@@ -244,6 +246,20 @@ TEST(Widen, NarrowsF32WhenAskedToAndCountsWhatItRounds) {
   EXPECT_EQ(bf16_to_float(found.as<std::uint16_t>()[700000]), values[700000]);
   EXPECT_EQ(bf16_to_float(found.as<std::uint16_t>()[900000]), -1.0F);
   EXPECT_EQ(bf16_to_float(found.as<std::uint16_t>()[1048575]), 1.5F);
+}
+
+TEST(Widen, CopiesNumbersAtOddAddresses) {
+  std::vector<std::byte> bytes(13);
+  const float values[] = {1.5F, -2.25F, 3.0F};
+  std::memcpy(bytes.data() + 1, values, sizeof values);
+  const HostTensor tensor = HostTensor::plain({bytes.data() + 1, DType::F32, {1, 3}});
+  ReferenceBackend backend;
+  std::vector<std::byte> memory(std::size_t{1});
+  const WidenedTensors plain({&tensor, 1}, backend, Arena(memory.data(), memory.size()));
+  const Tensor& found = plain.tensors()[0];
+  EXPECT_EQ(reinterpret_cast<std::uintptr_t>(found.data) % alignof(float), 0U);
+  EXPECT_THAT(std::span(found.as<float>(), 3), ElementsAre(1.5F, -2.25F, 3.0F));
+  EXPECT_EQ(plain.converted_bytes(), sizeof values);
 }
 
 TEST(LayerStore, GivesEachBlockItsOwnWeights) {

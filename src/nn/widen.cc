@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <atomic>
 #include <bit>
+#include <cstdint>
+#include <cstring>
 #include <thread>
 
 #include "base/float16.h"
@@ -46,6 +48,11 @@ DType plain_dtype(const HostTensor& tensor, WideNumbers wide) {
   return narrows ? DType::BF16 : tensor.stored.dtype;
 }
 
+// Files may hold numbers at any address; backends read them as numbers.
+bool is_aligned(const Tensor& tensor) {
+  return reinterpret_cast<std::uintptr_t>(tensor.data) % size_of(tensor.dtype) == 0;
+}
+
 }  // namespace
 
 std::int64_t convert(void* out, DType dtype, const HostTensor& tensor) {
@@ -61,7 +68,8 @@ WidenedTensors::WidenedTensors(std::span<const HostTensor> parts, const Backend&
                                const Arena& slab, WideNumbers wide) {
   for (const HostTensor& part : parts) {
     const DType dtype = plain_dtype(part, wide);
-    if (!part.is_quantized() && dtype == part.stored.dtype) {
+    const bool is_kept = !part.is_quantized() && dtype == part.stored.dtype;
+    if (is_kept && is_aligned(part.stored)) {
       tensors_.push_back(part.stored);
       continue;
     }
@@ -71,7 +79,11 @@ WidenedTensors::WidenedTensors(std::span<const HostTensor> parts, const Backend&
     copies_.push_back(
         std::make_unique_for_overwrite<std::byte[]>(std::max<std::size_t>(plain.bytes(), 1)));
     plain.data = copies_.back().get();
-    rounded_ += convert(plain.data, dtype, part);
+    if (is_kept) {
+      std::memcpy(plain.data, part.stored.data, plain.bytes());
+    } else {
+      rounded_ += convert(plain.data, dtype, part);
+    }
   }
 }
 

@@ -1,6 +1,6 @@
 // Quantized tensors to plain numbers that backends load: matrices and kernels to bf16, rounded to
 // nearest (exact for fp8 without a scale, whose numbers bf16 holds), vectors to f32. Matrices of
-// f32 to bf16, where that is asked for.
+// f32 to bf16, where that is asked for. What lies at odd addresses moves to even ones.
 #pragma once
 
 #include <cstddef>
@@ -20,8 +20,8 @@ enum class WideNumbers : std::uint8_t {
   ToBf16,  // rounded to nearest
 };
 
-// The plain tensors of a list, in its order: views of what is plain, and copies of what was
-// quantized. Owns the copies.
+// The plain tensors of a list, in its order: views of what is plain and aligned, and copies of the
+// rest. Owns the copies.
 class WidenedTensors {
  public:
   // For loads of `backend` into `slab`. Where these read no number, none is computed.

@@ -21,7 +21,9 @@ constexpr const char* kPullFooter =
     "NAME.\n"
     "What is there is verified and kept; what was cut short goes on where it ended. HF_ENDPOINT,\n"
     "HF_TOKEN, HF_HUB_OFFLINE, MODELSCOPE_ENDPOINT, MODELSCOPE_DOMAIN, MODELSCOPE_API_TOKEN, the\n"
-    "caches' variables and the proxies' (https_proxy, no_proxy) count.\n";
+    "caches' variables, the proxies' (https_proxy, no_proxy) and the certificates' "
+    "(CURL_CA_BUNDLE,\n"
+    "SSL_CERT_FILE) count.\n";
 
 }  // namespace
 

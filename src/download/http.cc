@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdlib>
 #include <exception>
 #include <initializer_list>
 #include <mutex>
@@ -116,6 +117,42 @@ int look_at_stop(void* target, curl_off_t /*down_total*/, curl_off_t /*down*/,
   return static_cast<Transfer*>(target)->stop.stop_requested() ? 1 : 0;
 }
 
+// The file of certificates to trust in place of the system's; null: none is named. The variables of
+// curl's own program.
+const char* trusted_certificates() {
+  for (const char* name : {"CURL_CA_BUNDLE", "SSL_CERT_FILE"}) {
+    // NOLINTNEXTLINE(concurrency-mt-unsafe): nothing here changes the environment
+    if (const char* value = std::getenv(name); value != nullptr && *value != '\0') return value;
+  }
+  return nullptr;
+}
+
+struct FreeUrl {
+  void operator()(CURLU* url) const { curl_url_cleanup(url); }
+};
+
+// Of the last redirect's URL.
+std::string host_of(CURL* curl) {
+  const char* text = nullptr;
+  char* host = nullptr;
+  curl_easy_getinfo(curl, CURLINFO_EFFECTIVE_URL, &text);
+  const std::unique_ptr<CURLU, FreeUrl> url(curl_url());
+  if (text == nullptr || curl_url_set(url.get(), CURLUPART_URL, text, 0) != CURLUE_OK ||
+      curl_url_get(url.get(), CURLUPART_HOST, &host, 0) != CURLUE_OK)
+    return "the server";
+  std::string result = printable(host);
+  curl_free(host);
+  return result;
+}
+
+// Why a transfer broke off, in libcurl's words, and what a user can do about it.
+std::string failure_of(CURL* curl, CURLcode code, const char* text) {
+  std::string reason = text[0] != '\0' ? printable(text) : curl_easy_strerror(code);
+  if (code != CURLE_PEER_FAILED_VERIFICATION) return reason;
+  return "the certificate of " + host_of(curl) + " is not trusted (" + reason +
+         "); if it should be, name the file of its authority in CURL_CA_BUNDLE or SSL_CERT_FILE";
+}
+
 void set_up(CURL* curl, const HttpRequest& request, Transfer& transfer) {
   curl_easy_reset(curl);
   curl_easy_setopt(curl, CURLOPT_URL, request.url.c_str());
@@ -124,6 +161,9 @@ void set_up(CURL* curl, const HttpRequest& request, Transfer& transfer) {
   curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
   const bool is_secure = request.url.starts_with("https:");
   curl_easy_setopt(curl, CURLOPT_REDIR_PROTOCOLS_STR, is_secure ? "https" : "http,https");
+  if (const char* const file = trusted_certificates()) {
+    curl_easy_setopt(curl, CURLOPT_CAINFO, file);
+  }
   curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 1L);
   curl_easy_setopt(curl, CURLOPT_MAXREDIRS, kMaxRedirects);
   curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, kConnectSeconds);
@@ -201,7 +241,7 @@ HttpResponse HttpClient::get(const HttpRequest& request, const BodySink& sink,
   HttpResponse response = transfer.response;
   response.status = status_of(curl);
   if (result != CURLE_OK) {
-    response.failure = text[0] != '\0' ? printable(text.data()) : curl_easy_strerror(result);
+    response.failure = failure_of(curl, result, text.data());
     response.is_final = std::ranges::find(kPassing, result) == kPassing.end();
   }
   curl_off_t wait = 0;

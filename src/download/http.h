@@ -35,7 +35,9 @@ struct HttpResponse {
 using BodySink = std::function<void(const HttpResponse& head, std::string_view bytes)>;
 
 // A connection that is kept between requests. Proxies, and the hosts that go without, are those of
-// the environment (http_proxy, https_proxy, all_proxy, no_proxy). For one thread at a time.
+// the environment (http_proxy, https_proxy, all_proxy, no_proxy); the authorities that certificates
+// may come from are the system's, or those of the file that CURL_CA_BUNDLE or SSL_CERT_FILE names.
+// For one thread at a time.
 class HttpClient {
  public:
   HttpClient();

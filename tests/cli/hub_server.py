@@ -44,7 +44,8 @@ def sha256(data):
 
 
 class Hub:
-    def __init__(self, files, lfs=lambda path: path.endswith(".safetensors")):
+    def __init__(self, files, lfs=lambda path: path.endswith(".safetensors"), tls=None):
+        self.tls = tls  # an ssl.SSLContext: https in place of http
         self.files = dict(files)  # path -> bytes
         self.lfs = lfs
         self.listed = {}  # path -> entries of the listing to be replaced
@@ -75,11 +76,13 @@ class Hub:
             do_HEAD = do_GET
 
         server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        if self.tls:
+            server.socket = self.tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
         server.daemon_threads = True
         server.handle_error = lambda *_: None  # a client that was killed
         threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         self.servers.append(server)
-        return f"http://127.0.0.1:{server.server_address[1]}"
+        return f"{'https' if self.tls else 'http'}://127.0.0.1:{server.server_address[1]}"
 
     def close(self):
         for server in self.servers:

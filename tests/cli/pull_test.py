@@ -6,8 +6,11 @@ The server counts the bytes of each file that it sends: none that was good goes 
 import json
 import os
 import random
+import shutil
 import signal
+import ssl
 import subprocess
+import tempfile
 import time
 import unittest
 from concurrent.futures import ThreadPoolExecutor
@@ -47,8 +50,8 @@ class PullTest(ProgramTest):
         self.files = some_files()
         self.serve(self.files)
 
-    def serve(self, files):
-        self.hub = Hub(files)
+    def serve(self, files, tls=None):
+        self.hub = Hub(files, tls=tls)
         self.addCleanup(self.hub.close)
         self.home = self.folder / "home"
         self.home.mkdir(exist_ok=True)
@@ -501,6 +504,58 @@ class Tokens(PullTest):
         self.assert_fails(self.try_pull(), 1, f"{SMALL}: Protocol")
         self.hub.faults[SMALL] = [Fault(redirect=f"{self.hub.url}/{MODEL_NAME}/resolve/main/{SMALL}")] * 30
         self.assert_fails(self.try_pull(), 1, f"{SMALL}: Maximum (10) redirects")
+
+
+class Https(PullTest):
+    """The server's certificate is its own authority."""
+
+    def setUp(self):
+        super().setUp()
+        self.certificate, key = self.folder / "certificate.pem", self.folder / "key.pem"
+        subprocess.run(
+            ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+             "-days", "2", "-subj", "/CN=a hub of a test", "-addext", "subjectAltName=IP:127.0.0.1",
+             "-keyout", key, "-out", self.certificate],
+            check=True, capture_output=True)  # fmt: skip
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls.load_cert_chain(self.certificate, key)
+        self.serve(self.files, tls)
+        for name in ("CURL_CA_BUNDLE", "SSL_CERT_FILE"):
+            self.env.pop(name, None)
+
+    def test_a_certificate_that_is_trusted(self):
+        for name in ("CURL_CA_BUNDLE", "SSL_CERT_FILE"):
+            with self.subTest(name):
+                self.env[name] = str(self.certificate)
+                self.pull()
+                self.assert_whole()
+                self.assert_sent_once()
+                del self.env[name]
+                shutil.rmtree(self.cache)
+                self.hub.sent.clear()
+
+    def test_curls_own_variable_is_first(self):
+        self.env |= {"CURL_CA_BUNDLE": str(self.certificate), "SSL_CERT_FILE": "/none"}
+        self.pull()
+
+    def test_one_that_is_not_is_refused_at_once(self):
+        result = self.try_pull()
+        self.assert_fails(
+            result, 1, self.hub.url, "the certificate of 127.0.0.1 is not trusted", "CURL_CA_BUNDLE or SSL_CERT_FILE")
+        self.assertEqual(len(result.stderr.splitlines()), 1)
+        self.assertEqual(self.hub.requests, [])
+
+    def test_a_file_of_certificates_that_is_none(self):
+        self.env["SSL_CERT_FILE"] = "/none/certificates.pem"
+        self.assert_fails(self.try_pull(), 1, "/none/certificates.pem")
+
+    def test_no_redirect_leaves_it(self):
+        self.env["CURL_CA_BUNDLE"] = str(self.certificate)
+        plain = Hub(self.files)
+        self.addCleanup(plain.close)
+        self.hub.faults[SMALL] = [Fault(redirect=f"{plain.url}/x")] * 3
+        self.assert_fails(self.try_pull("--include", SMALL), 1, "http")
+        self.assertEqual(plain.requests, [])
 
 
 class Program(PullTest):

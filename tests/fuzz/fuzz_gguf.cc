@@ -20,10 +20,7 @@ void require(bool condition) {
 }
 
 void widen_first_row(const zimage::StoredTensor& stored, std::span<const std::byte> file) {
-  const auto size = static_cast<std::int64_t>(stored.end - stored.begin);
-  auto* data = const_cast<std::byte*>(file.data() + stored.begin);
-  zimage::HostTensor tensor{
-      .stored = {data, zimage::DType::U8, {size}}, .shape = stored.shape, .type = stored.type};
+  const zimage::HostTensor tensor = zimage::view_of(stored, file);
   try {
     zimage::check_quantized(tensor, "tensor");
   } catch (const zimage::Error&) {

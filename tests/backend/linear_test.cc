@@ -58,6 +58,24 @@ TEST_P(Linear, AgreesWithTheReference) {
   }
 }
 
+// A device times its products at their first use, beside the products that were asked for before.
+// Those two sharing memory for their partial sums gave wrong sums, or never ended.
+TEST_P(Linear, NewShapesDoNotDisturbProductsUnderWay) {
+  constexpr std::int64_t kDepth = 4096;  // long sums of few rows, which are cut into partial ones
+  OpCase c(backend());
+  const auto x = c.activations({120, kDepth});
+  const auto weight = c.matrix({{48, kDepth}}, DType::BF16);
+  std::vector<OpCase::Pair> sums;
+  for (std::int64_t rows = 100; rows < 120; ++rows) sums.push_back(c.activations({rows, 48}));
+  c.run([&](const OpCase::Side& v) {
+    for (const auto& sum : sums) {
+      v.backend().linear(v(sum), v(x).rows(0, v(sum).dim(0)), v(weight));
+    }
+  });
+  for (const auto& sum : sums) EXPECT_LE(c.nmse(sum), c.bound(kF32, kBf16));
+  EXPECT_TRUE(c.guards_intact());
+}
+
 // The time embedding and the modulations are f32 on every backend, the last layer mixes the two
 // types.
 TEST_P(Linear, TakesAndGivesF32) {

@@ -143,12 +143,13 @@ Matmul::~Matmul() {
 void Matmul::run(const MatmulShape& shape, const void* x, const void* w, void* out, float alpha,
                  cudaStream_t stream) {
   if (shape.rows == 0 || shape.columns == 0) return;
-  enqueue(plan_of(shape, w), x, w, out, alpha, stream);
+  enqueue(plan_of(shape, w), {x, w, out, workspace_}, alpha, stream);
 }
 
-void Matmul::enqueue(const Plan& plan, const void* x, const void* w, void* out, float alpha,
+void Matmul::enqueue(const Plan& plan, const Operands& operands, float alpha,
                      cudaStream_t stream) const {
   const MatmulShape& s = plan.shape;
+  const auto& [x, w, out, workspace] = operands;
   if (plan.own && alpha == 1.0F) {
     kernels::gemm_sm90({out, s.out, {s.rows, s.columns}},
                        {const_cast<void*>(x), s.in, {s.rows, s.depth}},
@@ -157,7 +158,7 @@ void Matmul::enqueue(const Plan& plan, const void* x, const void* w, void* out, 
   }
   const float beta = s.accumulate ? 1.0F : 0.0F;
   check_cuda(cublasLtMatmul(handle_, plan.description, &alpha, w, plan.w, x, plan.x, &beta, out,
-                            plan.out, out, plan.out, &plan.algorithm, workspace_, kWorkspaceBytes,
+                            plan.out, out, plan.out, &plan.algorithm, workspace, kWorkspaceBytes,
                             stream));
 }
 
@@ -234,25 +235,28 @@ std::vector<cublasLtMatmulAlgo_t> Matmul::candidates_of(const Plan& plan) const 
 }
 
 // Sets the plan to the fastest on random numbers and real weights, which are only read; false,
-// leaving it as it is, without the memory.
+// leaving it as it is, without the memory. The workspace is its own: products that still run on the
+// caller's stream keep counters in theirs, and two products that share them wait for ever.
 bool Matmul::measure(Plan& plan, const void* w, std::span<const cublasLtMatmulAlgo_t> candidates) {
   const MatmulShape& s = plan.shape;
   Tensor x{nullptr, s.in, {s.rows * s.x_stride}};
   Tensor out{nullptr, s.out, {s.rows * s.out_stride}};
   const Scratch x_memory(x.bytes());
   const Scratch out_memory(out.bytes());
-  if (x_memory.failed() || out_memory.failed()) {
+  const Scratch workspace(kWorkspaceBytes);
+  if (x_memory.failed() || out_memory.failed() || workspace.failed()) {
     static_cast<void>(cudaGetLastError());  // no fault of the device
     return false;
   }
   x.data = x_memory.data();
   out.data = out_memory.data();
   for (const Tensor& tensor : {x, out}) kernels::fill_noise(tensor, tuning_stream_);
+  const Operands operands{x.data, w, out.data, workspace.data()};
   cublasLtMatmulAlgo_t fastest = plan.algorithm;
-  float best = time(plan, x.data, w, out.data);
+  float best = time(plan, operands);
   for (const cublasLtMatmulAlgo_t& candidate : candidates.subspan(1)) {
     plan.algorithm = candidate;
-    const float elapsed = time(plan, x.data, w, out.data);
+    const float elapsed = time(plan, operands);
     if (elapsed >= best) continue;
     best = elapsed;
     fastest = candidate;
@@ -261,17 +265,17 @@ bool Matmul::measure(Plan& plan, const void* w, std::span<const cublasLtMatmulAl
   if (!options_.hopper || !plan.own_fits()) return true;
   plan.own = true;
   // A margin, for the two were not measured at the same moment.
-  plan.own = time(plan, x.data, w, out.data) < 0.97F * best;
+  plan.own = time(plan, operands) < 0.97F * best;
   return true;
 }
 
 // The least of some runs, in milliseconds.
-float Matmul::time(const Plan& plan, const void* x, const void* w, void* out) {
+float Matmul::time(const Plan& plan, const Operands& operands) {
   std::array<cudaEvent_t, kRepeats + 1> events{};
   for (cudaEvent_t& event : events) check_cuda(cudaEventCreate(&event));
-  enqueue(plan, x, w, out, 1.0F, tuning_stream_);
+  enqueue(plan, operands, 1.0F, tuning_stream_);
   for (std::size_t i = 0; i < events.size(); ++i) {
-    if (i > 0) enqueue(plan, x, w, out, 1.0F, tuning_stream_);
+    if (i > 0) enqueue(plan, operands, 1.0F, tuning_stream_);
     check_cuda(cudaEventRecord(events[i], tuning_stream_));
   }
   check_cuda(cudaStreamSynchronize(tuning_stream_));

@@ -40,7 +40,7 @@ struct MatmulOptions {
 
 class Matmul {
  public:
-  // Of device memory, held as long as this lives.
+  // Of device memory, held as long as this lives, and of the measuring's own while it lasts.
   static constexpr std::size_t kWorkspaceBytes = std::size_t{32} << 20;
 
   explicit Matmul(const MatmulOptions& options);
@@ -61,9 +61,15 @@ class Matmul {
   bool take_known(Plan& plan, const std::string& text);
   std::vector<cublasLtMatmulAlgo_t> candidates_of(const Plan& plan) const;
   bool measure(Plan& plan, const void* w, std::span<const cublasLtMatmulAlgo_t> candidates);
-  float time(const Plan& plan, const void* x, const void* w, void* out);
-  void enqueue(const Plan& plan, const void* x, const void* w, void* out, float alpha,
-               cudaStream_t stream) const;
+  // What a product reads, writes and leaves its counters in.
+  struct Operands {
+    const void* x = nullptr;
+    const void* w = nullptr;
+    void* out = nullptr;
+    void* workspace = nullptr;  // kWorkspaceBytes
+  };
+  float time(const Plan& plan, const Operands& operands);
+  void enqueue(const Plan& plan, const Operands& operands, float alpha, cudaStream_t stream) const;
   void read_cache();
   void write_cache() const;
 

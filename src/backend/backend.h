@@ -59,6 +59,7 @@ struct Weight {
 enum class MatrixRole : std::uint8_t {
   Linear,  // for linear()
   GateUp,  // two equal parts, gate and up, for swiglu()
+  Plain,   // for linear(), left out of the encoding: everything a network computes passes it
 };
 
 // How the large matrices of a network are stored and multiplied.

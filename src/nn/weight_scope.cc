@@ -39,6 +39,12 @@ auto WeightScope::load_plain(std::span<const HostTensor> parts, WideNumbers wide
   return loaded;
 }
 
+WeightScope WeightScope::plain() const {
+  WeightScope scope = *this;
+  scope.linear_ = MatrixRole::Plain;
+  return scope;
+}
+
 Weight WeightScope::load_matrix(std::span<const HostTensor> parts, MatrixRole role) const {
   return load_plain(parts, source_->wide_numbers(),
                     [&](Arena& slab, std::span<const Tensor> plain) {
@@ -47,7 +53,7 @@ Weight WeightScope::load_matrix(std::span<const HostTensor> parts, MatrixRole ro
 }
 
 Weight WeightScope::stack(std::span<const HostTensor> parts) const {
-  return load_matrix(parts, MatrixRole::Linear);
+  return load_matrix(parts, linear_);
 }
 
 Tensor WeightScope::concatenate(std::span<const HostTensor> parts) const {

@@ -29,6 +29,8 @@ class WeightScope {
 
   // The scope of everything below `child`: names get the prefix "child.".
   WeightScope operator[](std::string_view child) const;
+  // The same scope, whose matrices for linear() are left out of the backend's encoding.
+  WeightScope plain() const;
 
   // One part of a fused matrix.
   struct Rows {
@@ -67,6 +69,7 @@ class WeightScope {
   Arena* slab_;
   SlabState state_;
   std::string prefix_;
+  MatrixRole linear_ = MatrixRole::Linear;
 };
 
 }  // namespace zimage

@@ -48,6 +48,18 @@ class CountingSource final : public TensorSource {
   std::map<std::string, Shape> shapes_;
 };
 
+// Remembers what each matrix was to be used for.
+class RoleBackend final : public ReferenceBackend {
+ public:
+  std::vector<MatrixRole> roles;
+
+ protected:
+  Weight do_load_matrix(Arena& slab, std::span<const Tensor> parts, MatrixRole role) override {
+    roles.push_back(role);
+    return ReferenceBackend::do_load_matrix(slab, parts, role);
+  }
+};
+
 std::vector<float> values_of(const Tensor& tensor) {
   return {tensor.as<float>(), tensor.as<float>() + tensor.elements()};
 }
@@ -139,6 +151,21 @@ TEST(LayerStore, StreamsAtEqualDistances) {
   EXPECT_THAT(streamed(3, 0), ElementsAre(0, 1, 2));
   EXPECT_THAT(streamed(3, 3), ElementsAre());
   EXPECT_THAT(streamed(3, kAllLayers), ElementsAre());
+}
+
+TEST(WeightScope, LeavesPlainMatricesOutOfTheEncoding) {
+  CountingSource source;
+  for (const char* name : {"block.m", "edge.m", "edge.g", "edge.u"}) source.add(name, {2, 2}, 0);
+  RoleBackend backend;
+  std::vector<std::byte> memory(4096);
+  Arena slab(memory.data(), memory.size());
+  const WeightScope w(source, backend, slab);
+  w["block"].matrix("m", 2, 2);
+  const WeightScope plain = w.plain();
+  plain["edge"].matrix("m", 2, 2);
+  plain["edge"].gate_up("g", "u", 2, 2);
+  EXPECT_THAT(backend.roles,
+              ElementsAre(MatrixRole::Linear, MatrixRole::Plain, MatrixRole::GateUp));
 }
 
 TEST(WeightScope, StacksPartsAndPrefixesNames) {

@@ -35,8 +35,9 @@ FusedModulation load_modulation(const WeightScope& w, const TransformerConfig& c
 
 }  // namespace
 
-ZImageTransformer::Edges ZImageTransformer::load_edges(const WeightScope& w,
+ZImageTransformer::Edges ZImageTransformer::load_edges(const WeightScope& all,
                                                        const TransformerConfig& c) {
+  const WeightScope w = all.plain();
   const std::string patch = std::to_string(c.patch) + "-1";
   const WeightScope x = w["all_x_embedder"][patch];
   const WeightScope time = w["t_embedder"]["mlp"];

@@ -77,7 +77,7 @@ class ZImageTransformer {
     Weight velocity;  // [token_features, dim]
     Tensor velocity_bias;
   };
-  static Edges load_edges(const WeightScope& w, const TransformerConfig& c);
+  static Edges load_edges(const WeightScope& all, const TransformerConfig& c);
 
   void embed_caption(const Run& run, const Conditioning& conditioning, const Tensor& caption) const;
   void embed_times(const Run& run, const Conditioning& conditioning,

@@ -124,8 +124,7 @@ Tensor CudaBackend::as_operand(const Tensor& x, std::byte* target) {
 }
 
 bool CudaBackend::takes_fp8(std::int64_t out, std::int64_t in) const {
-  constexpr std::int64_t kLeast =
-      384;  // of both sides: embedders, modulations and heads are narrower
+  constexpr std::int64_t kLeast = 384;  // of both sides: smaller products gain nothing
   return encoding_ == Encoding::Fp8 && out >= kLeast && in >= kLeast && out % 16 == 0 &&
          in % 16 == 0;
 }

@@ -32,7 +32,7 @@ Weight CudaBackend::do_load_matrix(Arena& slab, std::span<const Tensor> parts, M
   const std::int64_t in = parts[0].dim(1);
   std::int64_t out = 0;
   for (const Tensor& part : parts) out += part.dim(0);
-  const bool fp8 = takes_fp8(out, in);
+  const bool fp8 = role != MatrixRole::Plain && takes_fp8(out, in);
   if (fp8) fp8_depths_.insert(in);
   const Tensor matrix = slab.make(fp8 ? DType::U8 : options_.activations, {out, in});
   const Tensor scales = fp8 ? slab.make(DType::F32, {out}) : Tensor{};

@@ -24,7 +24,7 @@ while [ $# -gt 0 ]; do
   shift
 done
 
-pins='clang-format==19.1.7 clang-tidy==19.1.0'
+pins='clang-format==19.1.7 clang-tidy==23.1.4'
 if [ "$(cat "$tools/pins" 2>/dev/null)" != "$pins" ]; then
   tools/install_packages.sh program lint
   rm -rf "$tools"

@@ -275,7 +275,7 @@ void place_data(std::vector<StoredTensor>& tensors, std::uint64_t data_begin,
   std::uint64_t expected = 0;
   if (__builtin_add_overflow(covered, data_begin, &expected) || expected > file_bytes) {
     // A file without tensors may end before the padding of its header.
-    if (tensors.empty()) return;
+    if (previous == nullptr) return;
     throw_invalid(name, "truncated, or its header lies: tensor " + quote(previous->name) +
                             " ends " + std::to_string(covered) + " bytes after " +
                             std::to_string(data_begin) + ", found " + std::to_string(file_bytes) +

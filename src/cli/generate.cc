@@ -84,7 +84,7 @@ void tell_times(Console& console, const OrderedJson& seconds, std::int64_t steps
     if (stage == "denoise") {
       line += fmt::format(" ({})", format_rate(static_cast<double>(steps), value.get<double>()));
     }
-    line += ",";
+    line += ',';
   }
   console.detail(line +
                  fmt::format(" peak memory {:.1f} MiB",

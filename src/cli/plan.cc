@@ -107,7 +107,7 @@ std::string plan_table(const DevicePlans& plans) {
   std::string text = plans.device;
   if (!plans.pictures.empty())
     text += fmt::format(", {} MiB available", mebibytes(plans.pictures.front().plan.available));
-  text += "\n";
+  text += '\n';
   for (const PlannedPicture& picture : plans.pictures) text += picture_table(picture);
   return text;
 }
@@ -135,7 +135,7 @@ void plan(const PlanOptions& options) {
     text = plans_json(model_name(place.origin()), plans) + "\n";
   } else {
     for (const DevicePlans& one : plans) {
-      if (!text.empty()) text += "\n";
+      if (!text.empty()) text += '\n';
       text += plan_table(one);
     }
   }

@@ -48,7 +48,7 @@ std::string title(const Verification& result) {
   if (!result.name.empty()) {
     text = printable(result.name);
     if (!result.revision.empty()) text += " at " + printable(result.revision);
-    text += "\n";
+    text += '\n';
   }
   return text + printable(result.folder.string()) + "\n\n";
 }

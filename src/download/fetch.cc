@@ -3,6 +3,7 @@
 
 #include <charconv>
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 
@@ -47,8 +48,9 @@ std::optional<Range> parse_range(std::string_view text) {
 }
 
 // Thrown through the transfer when the answer is not the file's; nobody above fetch() sees it.
-struct WrongAnswer {
-  std::string problem;
+class WrongAnswer : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
 };
 
 class Fetcher {
@@ -69,8 +71,8 @@ class Fetcher {
       if (!begun_) begin(head, request.first_byte);
       begun_ = true;
       if (bytes.size() > file_.bytes - partial_.bytes()) {
-        throw WrongAnswer{"more bytes came than the " + std::to_string(file_.bytes) +
-                          " that the hub lists"};
+        throw WrongAnswer("more bytes came than the " + std::to_string(file_.bytes) +
+                          " that the hub lists");
       }
       partial_.append(bytes);
       options_.listener.fetched(bytes.size());
@@ -90,8 +92,8 @@ class Fetcher {
     if (head.status == kPartialContent) {
       const std::optional<Range> range = parse_range(head.content_range);
       if (!range || range->first != first_byte) {
-        throw WrongAnswer{"the bytes from " + std::to_string(first_byte) +
-                          " were asked for, and the answer is for " + quote(head.content_range)};
+        throw WrongAnswer("the bytes from " + std::to_string(first_byte) +
+                          " were asked for, and the answer is for " + quote(head.content_range));
       }
       whole = range->whole;
     } else if (first_byte > 0) {
@@ -99,8 +101,8 @@ class Fetcher {
       restart();
     }
     if (whole && *whole != file_.bytes) {
-      throw WrongAnswer{"the server has " + std::to_string(*whole) + " bytes, expected " +
-                        std::to_string(file_.bytes)};
+      throw WrongAnswer("the server has " + std::to_string(*whole) + " bytes, expected " +
+                        std::to_string(file_.bytes));
     }
   }
 
@@ -122,9 +124,9 @@ void fill(Fetcher& fetcher, HttpRequest& request, HttpClient& client, Attempts& 
       fetcher.restart();
       if (++wrong_answers == kWrongAnswers) {
         fetcher.partial().discard();
-        throw Error(ErrorCode::InvalidFile, fetcher.name() + ": " + wrong.problem);
+        throw Error(ErrorCode::InvalidFile, fetcher.name() + ": " + wrong.what());
       }
-      attempts.wait_after(wrong.problem);
+      attempts.wait_after(wrong.what());
       continue;
     }
     if (fetcher.partial().is_whole()) return;

@@ -22,9 +22,8 @@ namespace {
 namespace fs = std::filesystem;
 
 // Models of one tokenizer.
-const std::array<hub::ModelName, 2> kPublished = {
-    hub::ModelName{.owner = "Tongyi-MAI", .name = "Z-Image-Turbo", .revision = {}},
-    hub::ModelName{.owner = "Tongyi-MAI", .name = "Z-Image", .revision = {}}};
+constexpr std::array<const char*, 2> kPublished = {"Tongyi-MAI/Z-Image-Turbo",
+                                                   "Tongyi-MAI/Z-Image"};
 
 bool holds_vocabulary(const fs::path& file) {
   const MappedFile mapped(file);
@@ -43,7 +42,7 @@ bool has_tokenizer(const ModelLocation& location) {
 
 [[noreturn]] void refuse(const ModelLocation& location,
                          const std::vector<hub::CachePlace>& caches) {
-  const std::string name = kPublished[0].id();
+  const std::string name = kPublished[0];
   std::string places;
   for (const hub::CachePlace& cache : caches) {
     places += (places.empty() ? "" : ", ") + printable(cache.root.string());
@@ -62,8 +61,8 @@ bool has_tokenizer(const ModelLocation& location) {
 fs::path find_tokenizer(const ModelLocation& location, const ModelQuery& query) {
   if (has_tokenizer(location)) return {};
   const std::vector<hub::CachePlace> caches = caches_of(query);
-  for (const hub::ModelName& name : kPublished) {
-    fs::path file = hub::find_tokenizer(name, caches);
+  for (const char* name : kPublished) {
+    fs::path file = hub::find_tokenizer(hub::parse_model_name(name).value(), caches);
     if (file.empty()) continue;
     log(LogLevel::Info, "the tokenizer is " + printable(file.string()));
     return file;

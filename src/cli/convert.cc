@@ -5,12 +5,12 @@
 
 #include <system_error>
 
+#include "base/bytes_text.h"
 #include "cli/console.h"
 #include "cli/json_line.h"
 #include "cli/output_file.h"
 #include "cli/progress.h"
 #include "cli/redraw_timer.h"
-#include "cli/units.h"
 #include "pipeline/locate_model.h"
 
 namespace zimage::cli {

@@ -6,12 +6,12 @@
 
 #include <cstdint>
 
+#include "base/bytes_text.h"
 #include "base/quote.h"
 #include "cli/console.h"
 #include "cli/default_model.h"
 #include "cli/json_line.h"
 #include "cli/output_file.h"
-#include "cli/units.h"
 
 namespace zimage::cli {
 namespace {

@@ -6,11 +6,11 @@
 
 #include <algorithm>
 
+#include "base/bytes_text.h"
 #include "base/quote.h"
 #include "cli/console.h"
 #include "cli/json_line.h"
 #include "cli/output_file.h"
-#include "cli/units.h"
 
 namespace zimage::cli {
 namespace {

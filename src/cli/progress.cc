@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/bytes_text.h"
+
 namespace zimage::cli {
 namespace {
 
@@ -27,6 +29,11 @@ std::string format_rate(double steps, double seconds) {
   if (steps <= 0 || seconds <= 0) return "";
   const double rate = steps / seconds;
   return rate > 1 ? fmt::format("{:.3g} it/s", rate) : fmt::format("{:.3g} s/it", 1 / rate);
+}
+
+std::string rate_text(double rate, std::uint64_t left) {
+  return fmt::format("{}/s, {} left", bytes_text(static_cast<std::uint64_t>(rate)),
+                     format_seconds(static_cast<double>(left) / rate));
 }
 
 bool ProgressMeter::update(const Progress& progress, double now) {

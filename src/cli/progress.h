@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 
 #include "pipeline/pipeline.h"
@@ -12,6 +13,8 @@ namespace zimage::cli {
 std::string format_seconds(double seconds);
 // "1.27 s/it", or "3.9 it/s" when there is more than one a second.
 std::string format_rate(double steps, double seconds);
+// "1.00 MiB/s, 10 s left": what `left` bytes take at `rate` bytes a second, which is positive.
+std::string rate_text(double rate, std::uint64_t left);
 
 // Remembers when the running stage's steps were done, for its rate: that of the steps after the
 // first, because the time until the first includes the loading of weights.

@@ -3,12 +3,12 @@
 
 #include <fmt/format.h>
 
+#include "base/bytes_text.h"
 #include "cli/console.h"
 #include "cli/json_line.h"
 #include "cli/output_file.h"
 #include "cli/progress.h"
 #include "cli/redraw_timer.h"
-#include "cli/units.h"
 
 namespace zimage::cli {
 namespace {

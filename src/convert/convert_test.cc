@@ -143,7 +143,7 @@ TEST(PendingOutput, IsGoneUnlessPublished) {
     PendingOutput output(target, PendingOutput::Kind::File, false);
     NewFile file(output.place("x.gguf"));
     EXPECT_THAT(message_of([&] { output.expect_room(std::uint64_t{1} << 60); }),
-                HasSubstr("needs 1152921504.61 GB"));
+                HasSubstr("needs 1073741824.00 GiB"));
   }
   EXPECT_TRUE(std::filesystem::is_empty(folder.path()));
   write("abc");

@@ -5,12 +5,12 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include <array>
 #include <cerrno>
 #include <mutex>
 #include <system_error>
 #include <utility>
 
+#include "base/bytes_text.h"
 #include "base/error.h"
 #include "base/quote.h"
 #include "base/write_at.h"
@@ -36,12 +36,6 @@ fs::path g_unfinished;
 
 fs::path folder_of(const fs::path& path) {
   return path.has_parent_path() ? path.parent_path() : fs::path(".");
-}
-
-std::string gigabytes(std::uint64_t bytes) {
-  std::array<char, 32> text{};
-  std::snprintf(text.data(), text.size(), "%.2f GB", static_cast<double>(bytes) / 1e9);
-  return text.data();
 }
 
 void check_target(const fs::path& target, PendingOutput::Kind kind, bool replace) {
@@ -133,8 +127,8 @@ void PendingOutput::expect_room(std::uint64_t bytes) const {
   std::error_code error;
   const fs::space_info space = fs::space(folder_, error);
   if (error || space.available >= bytes) return;
-  throw Error(ErrorCode::Io, "OUT: " + quote(target_.string()) + " needs " + gigabytes(bytes) +
-                                 ", its disk has " + gigabytes(space.available) + " free");
+  throw Error(ErrorCode::Io, "OUT: " + quote(target_.string()) + " needs " + bytes_text(bytes) +
+                                 ", its disk has " + bytes_text(space.available) + " free");
 }
 
 void PendingOutput::publish() {

@@ -27,7 +27,7 @@ std::string why_absent(const fs::path& path, const std::string& absent) {
   return "a link to " + quote(target.string()) + ", which is absent";
 }
 
-std::string bytes_text(std::uintmax_t bytes) {
+std::string exact_bytes(std::uintmax_t bytes) {
   return std::to_string(bytes) + " bytes";
 }
 
@@ -47,14 +47,14 @@ std::string file_problem(const fs::path& path, std::optional<std::uint64_t> byte
   std::error_code error;
   const fs::file_status status = fs::status(path, error);
   if (status.type() == fs::file_type::not_found) {
-    return why_absent(path, bytes ? "missing, expected " + bytes_text(*bytes) : "missing");
+    return why_absent(path, bytes ? "missing, expected " + exact_bytes(*bytes) : "missing");
   }
   if (status.type() == fs::file_type::none) return reason(error);
   if (!fs::is_regular_file(status)) return "no regular file";
   if (::access(path.c_str(), R_OK) != 0) return reason({errno, std::system_category()});
   const std::uintmax_t found = fs::file_size(path, error);
   if (error) return reason(error);
-  if (bytes && found != *bytes) return bytes_text(found) + ", expected " + bytes_text(*bytes);
+  if (bytes && found != *bytes) return exact_bytes(found) + ", expected " + exact_bytes(*bytes);
   return {};
 }
 

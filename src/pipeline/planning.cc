@@ -98,12 +98,6 @@ void add_totals(Plan& plan, MemoryKind memory) {
   }
 }
 
-std::string size_text(std::size_t bytes) {
-  const bool large = bytes >= (std::size_t{1} << 30);
-  const std::string text = std::to_string(static_cast<double>(bytes) / (large ? 0x1p30 : 0x1p20));
-  return text.substr(0, text.find('.') + 3) + (large ? " GiB" : " MiB");
-}
-
 std::array<StagePlan, 3> plan_stages(PlanBackend& backend, const Networks& networks,
                                      const Drawing& drawing) {
   Arena arena;

@@ -2,7 +2,7 @@
 #pragma once
 
 #include <array>
-#include <string>
+#include <cstddef>
 
 #include "backend/plan/plan_backend.h"
 #include "pipeline/drawing.h"
@@ -23,8 +23,5 @@ std::size_t activation_bytes(const Plan& plan, Stage stage);
 
 // Fills in the totals for plan.keep, which is All or None, from the stages' parts and plan.process.
 void add_totals(Plan& plan, MemoryKind memory);
-
-// "12.34 GiB" or "56.78 MiB", for messages.
-std::string size_text(std::size_t bytes);
 
 }  // namespace zimage

@@ -5,6 +5,7 @@
 #include <array>
 #include <string>
 
+#include "base/bytes_text.h"
 #include "pipeline/planning.h"
 
 namespace zimage {
@@ -99,11 +100,11 @@ std::string refusal(const Plan& plan, const PictureSize& size,
   const auto most_needed =
       std::max_element(plan.stages.begin(), plan.stages.end(),
                        [](const StagePlan& a, const StagePlan& b) { return a.total < b.total; });
-  std::string text = "the request needs " + size_text(plan.total) + " (" + size_text(activations) +
-                     " of activations; the most in stage \"" +
+  std::string text = "the request needs " + bytes_text(plan.total) + " (" +
+                     bytes_text(activations) + " of activations; the most in stage \"" +
                      std::string(name_of(most_needed->stage)) + "\")" +
                      (plan.keep == Keep::All ? " with every network loaded" : " at least") + ", " +
-                     size_text(plan.available) + " are available; ";
+                     bytes_text(plan.available) + " are available; ";
   if (plan.keep == Keep::All)
     return text + "networks that are released after their stage (keep: auto) take less";
   const bool wide = size.width >= size.height;
@@ -128,8 +129,8 @@ std::string refusal(const Plan& plan, const PictureSize& size,
 
 std::string shortage(const Plan& plan, Stage stage, const std::string& found) {
   const StagePlan& planned = plan.stages[static_cast<std::size_t>(stage)];
-  return std::string(name_of(stage)) + ": " + found + "; " + size_text(planned.total) +
-         " were planned for this stage, " + size_text(plan.available) +
+  return std::string(name_of(stage)) + ": " + found + "; " + bytes_text(planned.total) +
+         " were planned for this stage, " + bytes_text(plan.available) +
          " were available then: other programs have taken memory since. Free it, or allow less "
          "(memory limit)";
 }

@@ -9,12 +9,12 @@
 #include <optional>
 #include <system_error>
 
+#include "base/bytes_text.h"
 #include "base/error.h"
 #include "base/fnv1a.h"
 #include "base/log.h"
 #include "base/mapped_file.h"
 #include "base/quote.h"
-#include "pipeline/planning.h"
 
 namespace zimage {
 namespace {
@@ -63,7 +63,7 @@ void throw_without_room(const fs::path& folder, std::size_t bytes) {
   const fs::space_info space = fs::space(folder, error);
   if (error || space.available >= bytes + kSpareBytes) return;
   throw Error(ErrorCode::Io, quote(folder.string()) + " has room for " +
-                                 size_text(space.available) + ", " + size_text(bytes) +
+                                 bytes_text(space.available) + ", " + bytes_text(bytes) +
                                  " are needed");
 }
 

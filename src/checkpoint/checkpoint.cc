@@ -92,7 +92,7 @@ fs::path Checkpoint::tokenizer_file() const {
 fs::path Checkpoint::tokenizer_outside() const {
   if (!files_.tokenizer.empty()) return files_.tokenizer;
   if (files_.text_encoder.empty()) return {};
-  return vocabulary_of(files_.text_encoder) ? files_.text_encoder : fs::path();
+  return holds_vocabulary(files_.text_encoder) ? files_.text_encoder : fs::path();
 }
 
 std::optional<std::string> Checkpoint::tokenizer_of_gguf() const {

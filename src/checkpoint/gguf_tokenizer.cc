@@ -8,10 +8,14 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/mapped_file.h"
 #include "base/quote.h"
+#include "checkpoint/gguf.h"
 
 namespace zimage {
 namespace {
+
+constexpr const char* kTokens = "tokenizer.ggml.tokens";
 
 // `enum TokenType`.
 constexpr std::int64_t kNormal = 1;
@@ -85,8 +89,10 @@ std::string merge_text(const Json& merge, const std::string& name) {
 
 }  // namespace
 
-bool has_vocabulary(const Json& metadata) {
-  return metadata.contains("tokenizer.ggml.tokens");
+bool holds_vocabulary(const std::filesystem::path& file) {
+  const MappedFile mapped(file);
+  return is_gguf(mapped.bytes()) &&
+         parse_gguf(mapped.bytes(), file.string()).metadata.contains(kTokens);
 }
 
 std::optional<GgufVocabulary> gguf_vocabulary(const Json& tokenizer, std::int64_t rows,
@@ -109,11 +115,11 @@ std::optional<GgufVocabulary> gguf_vocabulary(const Json& tokenizer, std::int64_
 }
 
 std::optional<std::string> tokenizer_json(const Json& metadata, const std::string& name) {
-  if (!has_vocabulary(metadata)) return std::nullopt;
+  if (!metadata.contains(kTokens)) return std::nullopt;
   const JsonObject facts(metadata, name);
   expect(facts, "tokenizer.ggml.model", "gpt2");
   expect(facts, "tokenizer.ggml.pre", "qwen2");
-  const std::vector<std::string> tokens = facts.strings("tokenizer.ggml.tokens");
+  const std::vector<std::string> tokens = facts.strings(kTokens);
   const std::vector<std::int64_t> kinds = facts.integers("tokenizer.ggml.token_type");
   if (kinds.size() != tokens.size()) {
     throw Error(ErrorCode::InvalidFile, name + ": " + std::to_string(kinds.size()) +

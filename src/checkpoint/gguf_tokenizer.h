@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <optional>
 #include <string>
 #include <vector>
@@ -10,8 +11,9 @@
 
 namespace zimage {
 
-// True when `metadata` (of parse_gguf) says that there is a vocabulary.
-bool has_vocabulary(const Json& metadata);
+// True when `file` is a GGUF file that holds a vocabulary, of whatever kind. Throws NotFound, or
+// InvalidFile for a GGUF file that is damaged.
+bool holds_vocabulary(const std::filesystem::path& file);
 
 // Nothing when `metadata` (of parse_gguf) holds no vocabulary; `name` stands for the file in
 // messages. Byte-level BPE with the words of Qwen2: what tokenizer.ggml.model "gpt2" with

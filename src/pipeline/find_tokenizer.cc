@@ -2,15 +2,12 @@
 #include "pipeline/find_tokenizer.h"
 
 #include <array>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <system_error>
 
 #include "base/error.h"
 #include "base/log.h"
-#include "base/mapped_file.h"
 #include "base/quote.h"
-#include "checkpoint/gguf.h"
 #include "checkpoint/gguf_tokenizer.h"
 #include "hub/listing.h"
 #include "hub/resolve.h"
@@ -24,12 +21,6 @@ namespace fs = std::filesystem;
 // Models of one tokenizer.
 constexpr std::array<const char*, 2> kPublished = {"Tongyi-MAI/Z-Image-Turbo",
                                                    "Tongyi-MAI/Z-Image"};
-
-bool holds_vocabulary(const fs::path& file) {
-  const MappedFile mapped(file);
-  return is_gguf(mapped.bytes()) &&
-         has_vocabulary(parse_gguf(mapped.bytes(), file.string()).metadata);
-}
 
 bool has_tokenizer(const ModelLocation& location) {
   if (!location.tokenizer.empty()) return true;

@@ -152,10 +152,11 @@ void Parts::load(Stage stage, std::int64_t streamed) {
   if (const CheckpointPart* part = files.part()) {
     const std::size_t bytes = size(stage).weights;
     const char* name = part_of(stage);
-    std::unique_ptr<SlabFile> slabs = cache_.open(name, *part, bytes);
+    const auto open = [&](WeightsCache::Use use) { return cache_.open(name, *part, bytes, use); };
+    std::unique_ptr<SlabFile> slabs = open(WeightsCache::Use::Any);
     const bool was_written = slabs && slabs->is_written();
     if (load_through(std::move(slabs), stage, placement)) return;
-    if (was_written && load_through(cache_.create(name, *part, bytes), stage, placement)) return;
+    if (was_written && load_through(open(WeightsCache::Use::New), stage, placement)) return;
   }
   make(loaded_, stage, backend_, placement);
   backend_.synchronize();

@@ -67,6 +67,18 @@ void throw_without_room(const fs::path& folder, std::size_t bytes) {
                                  " are needed");
 }
 
+// Nothing, with a sentence in the log where there is a file, when it is of no use.
+std::optional<SlabFile> open_written(const fs::path& path, const SlabFile::Origin& origin) {
+  try {
+    return SlabFile::open(path, origin);
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::NotFound)
+      log(LogLevel::Warning,
+          std::string("weights cache: ") + error.what() + "; it is written anew");
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
 fs::path WeightsCache::file_of(std::string_view name, const CheckpointPart& part) const {
@@ -78,35 +90,21 @@ fs::path WeightsCache::file_of(std::string_view name, const CheckpointPart& part
 }
 
 std::unique_ptr<SlabFile> WeightsCache::open(std::string_view name, const CheckpointPart& part,
-                                             std::size_t bytes) const {
+                                             std::size_t bytes, Use use) const {
   if (!is_used()) return nullptr;
-  const fs::path path = file_of(name, part);
-  try {
-    auto file = std::make_unique<SlabFile>(
-        SlabFile::open(path, {.layout = layout_, .sources = sources_of(part)}));
-    log(LogLevel::Info,
-        "weights cache: the " + std::string(name) + " is mapped from " + quote(path.string()));
-    return file;
-  } catch (const Error& error) {
-    if (error.code() == ErrorCode::InvalidFile)
-      log(LogLevel::Warning,
-          std::string("weights cache: ") + error.what() + "; it is written anew");
-    else if (error.code() != ErrorCode::NotFound)
-      log(LogLevel::Warning, std::string("weights cache: ") + error.what());
-  }
-  return create(name, part, bytes);
-}
-
-std::unique_ptr<SlabFile> WeightsCache::create(std::string_view name, const CheckpointPart& part,
-                                               std::size_t bytes) const {
   try {
     const fs::path path = file_of(name, part);
-    auto file = std::make_unique<SlabFile>(
-        SlabFile::create(path, {.layout = layout_, .sources = sources_of(part)}));
-    throw_without_room(folder_, bytes);
-    log(LogLevel::Info,
-        "weights cache: the " + std::string(name) + " is written to " + quote(path.string()));
-    return file;
+    const SlabFile::Origin origin{.layout = layout_, .sources = sources_of(part)};
+    std::optional<SlabFile> file = use == Use::Any ? open_written(path, origin) : std::nullopt;
+    const bool is_written = file.has_value();
+    if (!is_written) {
+      file.emplace(SlabFile::create(path, origin));
+      throw_without_room(folder_, bytes);
+    }
+    log(LogLevel::Info, "weights cache: the " + std::string(name) +
+                            (is_written ? " is mapped from " : " is written to ") +
+                            quote(path.string()));
+    return std::make_unique<SlabFile>(std::move(*file));
   } catch (const Error& error) {
     log(LogLevel::Warning, std::string("weights cache: ") + error.what() + "; loading without it");
   }

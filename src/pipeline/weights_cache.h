@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <memory>
 #include <string>
@@ -22,15 +23,17 @@ class WeightsCache {
 
   bool is_used() const { return !folder_.empty(); }
 
+  enum class Use : std::uint8_t {
+    Any,  // the file that is there, if it is of use
+    New,
+  };
+
   // The file for a part, whole, or begun and to be filled while the part loads; null where there is
   // no cache. A file that is of no use is written anew, and where none can be written `bytes` of
   // weights (no room, no permission, another process writes it) the part is loaded without; both
   // are logged in one sentence.
   std::unique_ptr<SlabFile> open(std::string_view name, const CheckpointPart& part,
-                                 std::size_t bytes) const;
-  // The same, but never the file that is there.
-  std::unique_ptr<SlabFile> create(std::string_view name, const CheckpointPart& part,
-                                   std::size_t bytes) const;
+                                 std::size_t bytes, Use use) const;
 
  private:
   std::filesystem::path file_of(std::string_view name, const CheckpointPart& part) const;

@@ -122,7 +122,9 @@ class LayerStore {
         is_mapped_(slabs_for(source, backend) != nullptr),
         blocks_(static_cast<std::size_t>(layers)) {
     std::size_t slot_bytes = 0;
-    const bool ahead = reads_ahead(source, backend);
+    // What a written file of slabs holds is not read from the source.
+    const SlabFile* const file = slabs_for(source, backend);
+    const bool ahead = reads_ahead(source, backend) && (file == nullptr || !file->is_written());
     if (ahead && layers > 0) read_ahead(0);
     for (std::int64_t layer = 0; layer < layers; ++layer) {
       if (ahead && layer + 1 < layers && !is_streamed(layer + 1, layers, placement.resident)) {

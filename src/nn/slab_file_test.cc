@@ -3,7 +3,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cstddef>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "backend/cpu/cpu_backend.h"
@@ -93,8 +96,15 @@ class CountingSource final : public TensorSource {
     return HostTensor::plain({values.data(), DType::F32, shape});
   }
   SlabFile* slabs() override { return slabs_; }
+  bool preloads() const override { return true; }
+  void read_ahead(std::span<const std::byte> memory) override {
+    asks += std::ranges::count_if(values_, [memory](const auto& values) {
+      return static_cast<const void*>(values->data()) == memory.data();
+    });
+  }
 
   bool numbers_are_there = true;
+  std::ptrdiff_t asks = 0;  // to read numbers ahead
 
  private:
   SlabFile* slabs_;
@@ -140,6 +150,7 @@ TEST(SlabFile, HoldsTheBlocksOfALayerStore) {
                                     {.resident = 1});  // streamed ones are put as well
     file.finish();
     source.numbers_are_there = false;
+    EXPECT_GT(source.asks, 0);
     expect_equal(store);
   }
   SlabFile file = SlabFile::open(path, kOrigin);
@@ -147,6 +158,7 @@ TEST(SlabFile, HoldsTheBlocksOfALayerStore) {
   source.numbers_are_there = false;
   for (const std::int64_t resident : {4, 1, 0})
     expect_equal(LayerStore<Weights>(source, backend, 4, load, {.resident = resident}));
+  EXPECT_EQ(source.asks, 0);
 }
 
 }  // namespace

@@ -222,6 +222,10 @@ void Backend::attention(const Tensor& out, const Tensor& qkv, const AttentionArg
   const std::int64_t head_dim = expect_qkv(*this, qkv, args.heads, args.kv_heads, "attention");
   expect_shape(out, {qkv.dim(0), args.heads * head_dim}, "attention", "out");
   expect_dtype(out, qkv.dtype, "attention", "out");
+  if (args.segments < 1 || qkv.dim(0) % args.segments != 0) {
+    reject("attention", "segments", std::to_string(args.segments),
+           "a divisor of " + std::to_string(qkv.dim(0)) + " rows");
+  }
   do_attention(out, qkv, args);
 }
 

@@ -102,8 +102,9 @@ struct RopeArgs {
 struct AttentionArgs {
   std::int64_t heads = 0;
   std::int64_t kv_heads = 0;
-  float scale = 0;      // of the scores, usually head_dim^-0.5
-  bool causal = false;  // row i sees rows 0..i
+  float scale = 0;            // of the scores, usually head_dim^-0.5
+  bool causal = false;        // row i of a segment sees rows 0..i of it
+  std::int64_t segments = 1;  // equal runs of rows, each of which sees its own rows alone
 };
 
 struct ConvArgs {
@@ -275,8 +276,8 @@ class Backend {
   void qk_norm_rope(const Tensor& qkv, const Tensor& q_norm, const Tensor& k_norm,
                     const RopeArgs& args);
 
-  // out = softmax(q k^T scale) v per head. out [T, heads head_dim], qkv [T, (heads + 2 kv_heads)
-  // head_dim]; query head h reads key head h / (heads / kv_heads). Sums in f32.
+  // out = softmax(q k^T scale) v per head and segment. out [T, heads head_dim], qkv [T, (heads +
+  // 2 kv_heads) head_dim]; query head h reads key head h / (heads / kv_heads). Sums in f32.
   void attention(const Tensor& out, const Tensor& qkv, const AttentionArgs& args);
 
   void silu(const Tensor& x);                                       // x = x / (1 + exp(-x))

@@ -13,9 +13,9 @@ inline double matrix_flops(const Tensor& x, const Weight& weight) {
 
 // Both products of every visible pair of rows. out [T, heads head_dim].
 inline double attention_flops(const Tensor& out, const AttentionArgs& args) {
-  const auto rows = static_cast<double>(out.dim(0));
+  const auto rows = static_cast<double>(out.dim(0) / args.segments);  // of one
   const double pairs = args.causal ? rows * (rows + 1) / 2 : rows * rows;
-  return 4.0 * pairs * static_cast<double>(out.dim(1));
+  return 4.0 * static_cast<double>(args.segments) * pairs * static_cast<double>(out.dim(1));
 }
 
 // Of the direct algorithm, whatever the backend does.

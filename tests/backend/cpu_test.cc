@@ -132,6 +132,25 @@ TEST_P(Cpu, KeepsNanInItsRow) {
   }
 }
 
+// How many segments there are changes no byte of one, and what is in one reaches no other.
+TEST_P(Cpu, KeepsSegmentsApart) {
+  constexpr std::int64_t kRows = 150;
+  Rig rig(3, GetParam());
+  CpuBackend& backend = rig.backend();
+  const Tensor qkv = rig.tensor({2 * kRows, 3 * 40}, 1);
+  const Tensor both = rig.tensor({2 * kRows, 40}, 2);
+  const Tensor alone = rig.tensor({kRows, 40}, 3);
+  for (std::int64_t i = 0; i < kRows; ++i)
+    qkv.as<float>()[i * 120 + 7] = std::numeric_limits<float>::quiet_NaN();
+  AttentionArgs args{.heads = 1, .kv_heads = 1, .scale = 0.2F, .segments = 2};
+  backend.attention(both, qkv, args);
+  args.segments = 1;
+  backend.attention(alone, qkv.rows(kRows, 2 * kRows), args);
+  EXPECT_TRUE(std::isnan(both.as<float>()[0]));
+  EXPECT_FALSE(std::isnan(alone.as<float>()[0]));
+  EXPECT_TRUE(rig.bytes(both.rows(kRows, 2 * kRows)) == rig.bytes(alone));
+}
+
 // Whether a panel is widened in registers or in memory first is a matter of speed alone.
 TEST_P(Cpu, WideningFirstGivesTheSameBytes) {
   const cpu::Kernels& kernels = cpu::kernels_of(GetParam());

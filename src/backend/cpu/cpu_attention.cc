@@ -56,24 +56,28 @@ void CpuBackend::do_attention(const Tensor& out, const Tensor& qkv, const Attent
   head.stride = as_size(qkv.dim(1));
   head.out_stride = as_size(out.dim(1));
   head.head_dim = head.stride / (heads + 2 * kv_heads);
-  head.rows = as_size(qkv.dim(0));
+  const std::size_t segments = as_size(args.segments);
+  head.rows = as_size(qkv.dim(0)) / segments;
   head.scale = args.scale;
   head.causal = args.causal;
   const std::size_t panels = sharing * ceil_div(head.rows, 2 * kernels_.lanes);
   const std::size_t one = kernels_.attention_scratch(head.head_dim, 1);
   const std::size_t more = kernels_.attention_scratch(head.head_dim, 2) - one;
   const std::size_t fit = std::max<std::size_t>(kGroupBytes / more, 1);
-  const std::size_t group = choose_group(panels, kv_heads, fit, as_size(threads_));
+  const std::size_t group = choose_group(panels, segments * kv_heads, fit, as_size(threads_));
   const std::size_t groups = ceil_div(panels, group);
   const std::size_t piece = align(kernels_.attention_scratch(head.head_dim, group));
   need_scratch(as_size(threads_) * piece);
-  cpu::parallel_for(threads_, kv_heads * groups, [&](std::size_t job, std::size_t thread) {
-    const std::size_t kv = job / groups;
+  const std::size_t jobs = segments * kv_heads * groups;
+  cpu::parallel_for(threads_, jobs, [&](std::size_t job, std::size_t thread) {
+    const std::size_t kv = job / groups % kv_heads;
+    const std::size_t first = job / groups / kv_heads * head.rows;
+    const float* rows = qkv.as<float>() + first * head.stride;
     cpu::HeadArgs part = head;
-    part.q = qkv.as<float>() + kv * sharing * head.head_dim;
-    part.k = qkv.as<float>() + (heads + kv) * head.head_dim;
+    part.q = rows + kv * sharing * head.head_dim;
+    part.k = rows + (heads + kv) * head.head_dim;
     part.v = part.k + kv_heads * head.head_dim;
-    part.out = out.as<float>() + kv * sharing * head.head_dim;
+    part.out = out.as<float>() + first * head.out_stride + kv * sharing * head.head_dim;
     // The last queries may see more keys, so they come first and the threads end together.
     const std::size_t index = groups - 1 - job % groups;
     part.panel_begin = panels * index / groups;

@@ -100,6 +100,7 @@ class CudaBackend final : public Backend {
   kernels::RowMode begin_sums(const Tensor& out, const Tensor& bias, kernels::RowMode mode);
   bool fused_swiglu(const Tensor& out, const Tensor& x) const;
   bool fused_linear(const Tensor& out, const Tensor& x) const;
+  // Of one segment.
   void attention_in_chunks(const Tensor& out, const Tensor& qkv, const AttentionArgs& args);
   bool direct_conv(const Tensor& out, const Tensor& x) const;
   void conv_upsampling(const Tensor& out, const Tensor& x, const Weight& weight,

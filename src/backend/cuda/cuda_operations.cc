@@ -21,6 +21,8 @@ bool aligned(const Tensor& tensor) {
   return reinterpret_cast<std::uintptr_t>(tensor.data) % 16 == 0;
 }
 
+constexpr std::size_t kRounding = Arena::kAlignment;  // the most that round_up() adds
+
 std::size_t round_up(std::size_t bytes) {
   return (bytes + Arena::kAlignment - 1) / Arena::kAlignment * Arena::kAlignment;
 }
@@ -40,6 +42,8 @@ struct ScoreChunks {
                                     std::max<std::int64_t>(keys, 1));
     score_bytes = round_up(static_cast<std::size_t>(rows * stride) * sizeof(float));
     bytes = score_bytes + static_cast<std::size_t>(rows * stride) * size_of(qkv.dtype);
+    // Segments of qkv, whose number a plan does not see, may fill their chunks better.
+    if (rows < keys) bytes = std::max(bytes, static_cast<std::size_t>(kChunkBytes) + kRounding);
   }
 };
 
@@ -311,9 +315,12 @@ void CudaBackend::do_attention(const Tensor& out, const Tensor& qkv, const Atten
   const cudaStream_t stream = start();
   const bool fused = qkv.dtype == DType::BF16 && out.dim(1) == args.heads * kHeadDim &&
                      aligned(qkv) && aligned(out);
-  const kernels::AttentionShape shape{args.heads, args.kv_heads, args.scale, args.causal};
+  const kernels::AttentionShape shape{args.heads, args.kv_heads, args.segments, args.scale,
+                                      args.causal};
   if (!fused) {
-    attention_in_chunks(out, qkv, args);
+    const std::int64_t rows = qkv.dim(0) / args.segments;
+    for (std::int64_t first = 0; first < qkv.dim(0); first += rows)
+      attention_in_chunks(out.rows(first, first + rows), qkv.rows(first, first + rows), args);
   } else if (hopper_ && !args.causal) {
     kernels::attention_128_sm90(
         out, qkv, shape,

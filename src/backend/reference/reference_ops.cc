@@ -29,6 +29,42 @@ double at_or(const Tensor& vector, std::int64_t i, double fallback) {
   return vector.empty() ? fallback : static_cast<double>(vector.as<float>()[i]);
 }
 
+// One segment.
+void attend(const Tensor& out, const Tensor& qkv, const AttentionArgs& args) {
+  const std::int64_t rows = qkv.dim(0);
+  const std::int64_t stride = qkv.dim(1);
+  const std::int64_t head_dim = stride / (args.heads + 2 * args.kv_heads);
+  std::vector<double> scores(static_cast<std::size_t>(rows));
+  std::vector<double> sum(static_cast<std::size_t>(head_dim));
+  for (std::int64_t h = 0; h < args.heads; ++h) {
+    const std::int64_t kv = h / (args.heads / args.kv_heads);
+    const float* q = qkv.as<float>() + h * head_dim;
+    const float* k = qkv.as<float>() + (args.heads + kv) * head_dim;
+    const float* v = k + args.kv_heads * head_dim;
+    for (std::int64_t i = 0; i < rows; ++i) {
+      const std::int64_t visible = args.causal ? i + 1 : rows;
+      const auto end = scores.begin() + visible;
+      for (std::int64_t j = 0; j < visible; ++j) {
+        scores[static_cast<std::size_t>(j)] =
+            dot(q + i * stride, k + j * stride, head_dim) * static_cast<double>(args.scale);
+      }
+      const double highest = *std::max_element(scores.begin(), end);
+      double total = 0;
+      std::fill(sum.begin(), sum.end(), 0.0);
+      for (std::int64_t j = 0; j < visible; ++j) {
+        const double weight = std::exp(scores[static_cast<std::size_t>(j)] - highest);
+        total += weight;
+        for (std::int64_t d = 0; d < head_dim; ++d) {
+          sum[static_cast<std::size_t>(d)] += weight * static_cast<double>(v[j * stride + d]);
+        }
+      }
+      float* target = out.as<float>() + i * args.heads * head_dim + h * head_dim;
+      for (std::int64_t d = 0; d < head_dim; ++d)
+        target[d] = static_cast<float>(sum[static_cast<std::size_t>(d)] / total);
+    }
+  }
+}
+
 }  // namespace
 
 void ReferenceBackend::do_linear(const Tensor& out, const Tensor& x, const Weight& weight,
@@ -141,38 +177,9 @@ void ReferenceBackend::do_qk_norm_rope(const Tensor& qkv, const Tensor& q_norm,
 
 void ReferenceBackend::do_attention(const Tensor& out, const Tensor& qkv,
                                     const AttentionArgs& args) {
-  const std::int64_t rows = qkv.dim(0);
-  const std::int64_t stride = qkv.dim(1);
-  const std::int64_t head_dim = stride / (args.heads + 2 * args.kv_heads);
-  std::vector<double> scores(static_cast<std::size_t>(rows));
-  std::vector<double> sum(static_cast<std::size_t>(head_dim));
-  for (std::int64_t h = 0; h < args.heads; ++h) {
-    const std::int64_t kv = h / (args.heads / args.kv_heads);
-    const float* q = qkv.as<float>() + h * head_dim;
-    const float* k = qkv.as<float>() + (args.heads + kv) * head_dim;
-    const float* v = k + args.kv_heads * head_dim;
-    for (std::int64_t i = 0; i < rows; ++i) {
-      const std::int64_t visible = args.causal ? i + 1 : rows;
-      const auto end = scores.begin() + visible;
-      for (std::int64_t j = 0; j < visible; ++j) {
-        scores[static_cast<std::size_t>(j)] =
-            dot(q + i * stride, k + j * stride, head_dim) * static_cast<double>(args.scale);
-      }
-      const double highest = *std::max_element(scores.begin(), end);
-      double total = 0;
-      std::fill(sum.begin(), sum.end(), 0.0);
-      for (std::int64_t j = 0; j < visible; ++j) {
-        const double weight = std::exp(scores[static_cast<std::size_t>(j)] - highest);
-        total += weight;
-        for (std::int64_t d = 0; d < head_dim; ++d) {
-          sum[static_cast<std::size_t>(d)] += weight * static_cast<double>(v[j * stride + d]);
-        }
-      }
-      float* target = out.as<float>() + i * args.heads * head_dim + h * head_dim;
-      for (std::int64_t d = 0; d < head_dim; ++d)
-        target[d] = static_cast<float>(sum[static_cast<std::size_t>(d)] / total);
-    }
-  }
+  const std::int64_t rows = qkv.dim(0) / args.segments;
+  for (std::int64_t first = 0; first < qkv.dim(0); first += rows)
+    attend(out.rows(first, first + rows), qkv.rows(first, first + rows), args);
 }
 
 void ReferenceBackend::do_silu(const Tensor& x) {

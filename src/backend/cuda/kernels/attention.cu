@@ -1,5 +1,6 @@
 // Attention of bf16 heads of 128 with mma.sync, for causal masks and for devices without wgmma: a
-// block takes 64 queries of one head, four warps of 16, and walks over keys 64 at a time.
+// block takes 64 queries of one head of one segment, four warps of 16, and walks over keys 64 at a
+// time.
 #include <cuda_bf16.h>
 
 #include <cmath>
@@ -21,7 +22,7 @@ constexpr float kLog2E = 1.4426950408889634F;
 struct Arguments {
   __nv_bfloat16* out;
   const __nv_bfloat16* qkv;
-  std::int64_t rows;
+  std::int64_t rows;    // of a segment
   std::int64_t stride;  // of qkv
   int heads;
   int kv_heads;
@@ -95,9 +96,11 @@ __global__ void __launch_bounds__(kThreads) attention_kernel(Arguments args) {
   const int head = blockIdx.y;
   const int kv = head / (args.heads / args.kv_heads);
   const std::int64_t first = static_cast<std::int64_t>(blockIdx.x) * kQueries;
-  const __nv_bfloat16* keys = args.qkv + static_cast<std::int64_t>(args.heads + kv) * kHeadDim;
+  const std::int64_t segment = static_cast<std::int64_t>(blockIdx.z) * args.rows;  // its first row
+  const __nv_bfloat16* qkv = args.qkv + segment * args.stride;
+  const __nv_bfloat16* keys = qkv + static_cast<std::int64_t>(args.heads + kv) * kHeadDim;
   const __nv_bfloat16* values = keys + static_cast<std::int64_t>(args.kv_heads) * kHeadDim;
-  fetch_tile(q_tile, args.qkv + static_cast<std::int64_t>(head) * kHeadDim, first, args);
+  fetch_tile(q_tile, qkv + static_cast<std::int64_t>(head) * kHeadDim, first, args);
   wait_fetch();
   __syncthreads();
   std::uint32_t q[kHeadDim / 16][4];
@@ -188,7 +191,7 @@ __global__ void __launch_bounds__(kThreads) attention_kernel(Arguments args) {
     sum += __shfl_xor_sync(0xffffffffU, sum, 2);
     if (query + r * 8 >= args.rows) continue;
     __nv_bfloat16* target =
-        args.out + ((query + r * 8) * args.heads + head) * kHeadDim + lane % 4 * 2;
+        args.out + ((segment + query + r * 8) * args.heads + head) * kHeadDim + lane % 4 * 2;
 #pragma unroll
     for (int n = 0; n < kHeadDim / 8; ++n) {
       *reinterpret_cast<std::uint32_t*>(target + n * 8) =
@@ -202,14 +205,16 @@ __global__ void __launch_bounds__(kThreads) attention_kernel(Arguments args) {
 void attention_128(const Tensor& out, const Tensor& qkv, const AttentionShape& shape,
                    cudaStream_t stream) {
   if (qkv.dim(0) == 0) return;
+  const std::int64_t rows = qkv.dim(0) / shape.segments;
   const Arguments args{static_cast<__nv_bfloat16*>(out.data),
                        static_cast<const __nv_bfloat16*>(qkv.data),
-                       qkv.dim(0),
+                       rows,
                        qkv.dim(1),
                        static_cast<int>(shape.heads),
                        static_cast<int>(shape.kv_heads),
                        shape.scale * kLog2E};
-  const dim3 grid(blocks_for(qkv.dim(0), kQueries), static_cast<unsigned>(shape.heads));
+  const dim3 grid(blocks_for(rows, kQueries), static_cast<unsigned>(shape.heads),
+                  static_cast<unsigned>(shape.segments));
   const auto launch = [&](auto* kernel) {
     check_cuda(
         cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, 3 * kTileBytes));

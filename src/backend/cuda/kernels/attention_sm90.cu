@@ -1,8 +1,8 @@
-// Attention of bf16 heads of 128 on Hopper, every row seeing all keys. A block takes 128 queries of
-// a head at a time: one warp feeds shared memory through the copy engine, two warpgroups hold 64
-// queries each and take turns, so that the softmax of one runs beside the products of the other.
-// Within a warpgroup the scores of the next keys are multiplied while the softmax of the last is
-// computed.
+// Attention of bf16 heads of 128 on Hopper, every row seeing all keys of its segment. A block takes
+// 128 queries of a head at a time: one warp feeds shared memory through the copy engine, two
+// warpgroups hold 64 queries each and take turns, so that the softmax of one runs beside the
+// products of the other. Within a warpgroup the scores of the next keys are multiplied while the
+// softmax of the last is computed.
 #include <algorithm>
 #include <cmath>
 
@@ -29,19 +29,20 @@ constexpr int kKeyBytes = kKeys * kHeadDim * 2;
 constexpr int kShared = 1024 + kQueryBytes + 2 * kStages * kKeyBytes + 256;
 constexpr float kLog2E = 1.4426950408889634F;
 
-// Items are tiles of queries, head by head. Each block takes an item at a time; those that would
-// leave most blocks idle at the end are cut into parts by keys, and the last block to finish a part
-// adds them up.
+// Items are tiles of queries, head by head, segment by segment. Each block takes an item at a time;
+// those that would leave most blocks idle at the end are cut into parts by keys, and the last block
+// to finish a part adds them up.
 struct Arguments {
   __nv_bfloat16* out;
   float* partial;      // [parts of items, warpgroup, kPartial, 128]
   unsigned* counters;  // [cut items, warpgroup], zero before and after
   int whole_items;
   int parts;  // of each further item
-  int rows;
+  int items;
+  int rows;  // of a segment
   int heads;
   int kv_heads;
-  int tiles;    // of queries, for one head
+  int tiles;    // of queries, for one head of a segment
   int steps;    // of keys
   float scale;  // of the scores, times log2 e
 };
@@ -100,7 +101,7 @@ __device__ __forceinline__ bool piece_at(const Arguments& args, int index, Piece
   if (at < args.whole_items) return true;
   const int cut = at - args.whole_items;
   piece.item = args.whole_items + cut / args.parts;
-  if (piece.item >= args.tiles * args.heads) return false;
+  if (piece.item >= args.items) return false;
   if (args.parts == 1) return true;
   piece.part = cut % args.parts;
   piece.begin = args.steps * piece.part / args.parts;
@@ -108,34 +109,48 @@ __device__ __forceinline__ bool piece_at(const Arguments& args, int index, Piece
   return true;
 }
 
-// Keys are taken from the last step to the first, so that the partial step comes first.
+// Where an item's queries are: rows of its segment from `row` on.
+struct Place {
+  int segment;  // its first row
+  int head;
+  int row;
+};
+
+__device__ __forceinline__ Place place_of(const Arguments& args, int item) {
+  const int head = item / args.tiles;  // of all segments
+  return {head / args.heads * args.rows, head % args.heads, item % args.tiles * kQueries};
+}
+
+// Keys are taken from the last step to the first, so that the partial step comes first. What a step
+// fetches beyond its segment is hidden by hide_missing_keys().
 __device__ void produce(const CUtensorMap& q_map, const CUtensorMap& kv_map, const Arguments& args,
                         const Layout& at) {
   Cursor cursor;
   std::uint32_t q_phase = 0;
   Piece piece{};
   const auto fetch = [&](std::uint32_t tile, std::uint32_t full, std::uint32_t empty, int column,
-                         int step) {
+                         int row) {
     wait(empty + 8 * cursor.stage, cursor.phase ^ 1);
     const std::uint32_t barrier = full + 8 * cursor.stage;
     arrive_expecting(barrier, kKeyBytes);
     tile += cursor.stage * kKeyBytes;
-    load_2d(tile, kv_map, column, step * kKeys, barrier);
-    load_2d(tile + kKeyBytes / 2, kv_map, column + 64, step * kKeys, barrier);
+    load_2d(tile, kv_map, column, row, barrier);
+    load_2d(tile + kKeyBytes / 2, kv_map, column + 64, row, barrier);
   };
   for (int index = 0; piece_at(args, index, piece); ++index) {
-    const int head = piece.item / args.tiles;
-    const int row = piece.item % args.tiles * kQueries;
-    const int k_column = (args.heads + head / (args.heads / args.kv_heads)) * kHeadDim;
+    const Place place = place_of(args, piece.item);
+    const int q_column = place.head * kHeadDim;
+    const int k_column = (args.heads + place.head / (args.heads / args.kv_heads)) * kHeadDim;
     const int v_column = k_column + args.kv_heads * kHeadDim;
     wait(at.q_empty, q_phase ^ 1);
     q_phase ^= 1;
     arrive_expecting(at.q_full, kQueryBytes);
-    load_2d(at.q, q_map, head * kHeadDim, row, at.q_full);
-    load_2d(at.q + kQueryBytes / 2, q_map, head * kHeadDim + 64, row, at.q_full);
-    for (int step = piece.end - 1; step >= piece.begin; --step) {
-      fetch(at.k, at.k_full, at.k_empty, k_column, step);
-      fetch(at.v, at.v_full, at.v_empty, v_column, step);
+    load_2d(at.q, q_map, q_column, place.segment + place.row, at.q_full);
+    load_2d(at.q + kQueryBytes / 2, q_map, q_column + 64, place.segment + place.row, at.q_full);
+    const int first = place.segment + piece.begin * kKeys;
+    for (int row = place.segment + (piece.end - 1) * kKeys; row >= first; row -= kKeys) {
+      fetch(at.k, at.k_full, at.k_empty, k_column, row);
+      fetch(at.v, at.v_full, at.v_empty, v_column, row);
       cursor.advance();
     }
   }
@@ -240,16 +255,19 @@ __device__ __forceinline__ void hide_missing_keys(Scores& scores, int first, int
   }
 }
 
+// Of this warpgroup's 64 of the queries at `place`.
 __device__ void write_sums(const Sums& sums, const Softmax& softmax, const Arguments& args,
-                           int head, int first) {
+                           const Place& place, int group) {
   const int thread = static_cast<int>(threadIdx.x) % 128;
+  const int first = place.row + group * 64;
 #pragma unroll
   for (int r = 0; r < 2; ++r) {
     const float inverse = 1.0F / softmax.total[r];
     const int row = first + thread / 32 * 16 + thread % 32 / 4 + 8 * r;
     if (row >= args.rows) continue;
+    const auto out_row = static_cast<std::int64_t>(place.segment + row);
     __nv_bfloat16* target =
-        args.out + (static_cast<std::int64_t>(row) * args.heads + head) * kHeadDim + thread % 4 * 2;
+        args.out + (out_row * args.heads + place.head) * kHeadDim + thread % 4 * 2;
 #pragma unroll
     for (int j = 0; j < kHeadDim / 8; ++j) {
       *reinterpret_cast<std::uint32_t*>(target + 8 * j) =
@@ -376,8 +394,7 @@ __device__ void consume(const Arguments& args, const Layout& at) {
     values.advance();
     softmax.add_up();
     if (piece.part < 0 || add_parts(sums, softmax, args, piece, group)) {
-      write_sums(sums, softmax, args, piece.item / args.tiles,
-                 piece.item % args.tiles * kQueries + group * 64);
+      write_sums(sums, softmax, args, place_of(args, piece.item), group);
     }
   }
   if (group == 0) named_sync(own_turn, 256);  // takes the turn left over, so that the count is even
@@ -438,16 +455,16 @@ void attention_128_sm90(const Tensor& out, const Tensor& qkv, const AttentionSha
   args.out = static_cast<__nv_bfloat16*>(out.data);
   args.partial = static_cast<float*>(memory.partial);
   args.counters = memory.counters;
-  args.rows = static_cast<int>(qkv.dim(0));
+  args.rows = static_cast<int>(qkv.dim(0) / shape.segments);
   args.heads = static_cast<int>(shape.heads);
   args.kv_heads = static_cast<int>(shape.kv_heads);
   args.tiles = (args.rows + kQueries - 1) / kQueries;
   args.steps = (args.rows + kKeys - 1) / kKeys;
   args.scale = shape.scale * kLog2E;
-  const int items = args.tiles * args.heads;
+  args.items = static_cast<int>(shape.segments) * args.heads * args.tiles;
   const int blocks = processors();
-  args.whole_items = items / blocks * blocks;
-  const int rest = items - args.whole_items;
+  args.whole_items = args.items / blocks * blocks;
+  const int rest = args.items - args.whole_items;
   args.parts = rest == 0 ? 1 : std::clamp(blocks / rest, 1, args.steps);
   if (static_cast<std::size_t>(rest) * 2 > kAttentionCounters) args.parts = 1;
   const CUtensorMap q_map = map_matrix(qkv.data, qkv.dim(0), qkv.dim(1), qkv.dim(1), kQueries);

@@ -124,6 +124,7 @@ void small_linear(const Tensor& out, const Tensor& x, const Tensor& weight, cons
 struct AttentionShape {
   std::int64_t heads = 0;
   std::int64_t kv_heads = 0;
+  std::int64_t segments = 1;  // equal runs of rows, each of which sees its own rows alone
   float scale = 0;
   bool causal = false;
 };

@@ -34,6 +34,7 @@ void Block::forward(const Run& run, const TransformerConfig& config, const Tenso
                     const Tensor& cos_sin, const Modulation& mod) const {
   Backend& be = run.backend;
   Arena::Frame frame(run.arena);
+  const std::int64_t length = cos_sin.dim(0);
   const float scale = 1.0F / std::sqrt(static_cast<float>(config.head_dim()));
   const Tensor h = frame.make(x.dtype, x.shape);  // [T, dim]
   const Tensor y = frame.make(x.dtype, x.shape);  // [T, dim]
@@ -42,13 +43,19 @@ void Block::forward(const Run& run, const TransformerConfig& config, const Tenso
     const Tensor rows = inner.make(x.dtype, {x.dim(0), 3 * config.dim});  // [T, 3 dim]
     be.rms_norm(h, x, attention_norm1, {.eps = config.norm_eps, .scale = mod.attention_scale});
     be.linear(rows, h, qkv);
-    be.qk_norm_rope(rows, q_norm, k_norm,
-                    {.cos_sin = cos_sin,
-                     .pairing = Pairing::Interleaved,
-                     .heads = config.heads,
-                     .kv_heads = config.heads,
-                     .eps = kQkNormEps});
-    be.attention(h, rows, {.heads = config.heads, .kv_heads = config.heads, .scale = scale});
+    for (std::int64_t first = 0; first < x.dim(0); first += length) {
+      be.qk_norm_rope(rows.rows(first, first + length), q_norm, k_norm,
+                      {.cos_sin = cos_sin,
+                       .pairing = Pairing::Interleaved,
+                       .heads = config.heads,
+                       .kv_heads = config.heads,
+                       .eps = kQkNormEps});
+    }
+    be.attention(h, rows,
+                 {.heads = config.heads,
+                  .kv_heads = config.heads,
+                  .scale = scale,
+                  .segments = x.dim(0) / length});
     be.linear(y, h, attention_out);
     be.add_gated_rms_norm(x, y, attention_norm2,
                           {.eps = config.norm_eps, .gate = mod.attention_gate});

@@ -31,7 +31,8 @@ struct Block {
   Weight gate_up;          // [2 ffn_dim, dim]: w1 and w3
   Weight down;             // [dim, ffn_dim]: w2
 
-  // x [T, dim] in place; cos_sin [T, head_dim / 2, 2].
+  // x [n T, dim] in place: n sequences, each of which attends to itself alone. cos_sin
+  // [T, head_dim / 2, 2], of one of them.
   void forward(const Run& run, const TransformerConfig& config, const Tensor& x,
                const Tensor& cos_sin, const Modulation& mod) const;
 };

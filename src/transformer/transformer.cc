@@ -34,6 +34,11 @@ std::vector<Position> positions_of(const Grid& grid, std::int64_t caption_rows) 
   return positions;
 }
 
+// Rows of sequence `i`, of `length` each.
+Tensor sequence(const Tensor& x, std::int64_t i, std::int64_t length) {
+  return x.rows(i * length, (i + 1) * length);
+}
+
 // x in the backend's activation type: itself, or a copy in `frame`.
 Tensor as_activation(const Run& run, Arena::Frame& frame, const Tensor& x) {
   if (x.dtype == run.backend.activation_dtype()) return x;
@@ -139,36 +144,59 @@ Modulation ZImageTransformer::modulation_of(const Conditioning& conditioning,
           .ffn_gate = vector(3)};
 }
 
+void ZImageTransformer::embed_latents(const Run& run, const Conditioning& conditioning,
+                                      const Tensor& x, const Tensor& latents) const {
+  Backend& be = run.backend;
+  const Edges& edges = edges_.weights;
+  Arena::Frame frame(run.arena);
+  const std::int64_t tokens = conditioning.grid.tokens();
+  const std::int64_t pictures = latents.dim(0) / tokens;
+  const Tensor features = as_activation(run, frame, latents);
+  for (std::int64_t i = 0; i < pictures; ++i) {
+    const Tensor rows = sequence(x, i, x.dim(0) / pictures);  // [Ti, dim]
+    be.linear(rows.rows(0, tokens), sequence(features, i, tokens), edges.patch_embedder,
+              {.bias = edges.patch_bias});
+    be.fill_rows(rows.rows(tokens, rows.dim(0)), edges.image_pad);
+  }
+}
+
 void ZImageTransformer::forward(const Run& run, const Conditioning& conditioning, const Tensor& out,
                                 const Tensor& latents) const {
   Backend& be = run.backend;
   const Edges& edges = edges_.weights;
   Arena::Frame frame(run.arena);
   const std::int64_t tokens = conditioning.grid.tokens();
-  const std::int64_t all = conditioning.cos_sin.dim(0);
+  const std::int64_t pictures = latents.dim(0) / tokens;
+  const std::int64_t all = conditioning.cos_sin.dim(0);  // rows of one picture, Ti + Lc
   const std::int64_t image_rows = all - conditioning.caption.dim(0);
-  const Tensor x = frame.make(be.activation_dtype(), {all, config_.dim});  // [Ti + Lc, dim]
-  const Tensor image = x.rows(0, image_rows);                              // [Ti, dim]
+  const Tensor x = frame.make(be.activation_dtype(), {pictures * all, config_.dim});
   {
     Arena::Frame inner(run.arena);
-    be.linear(image.rows(0, tokens), as_activation(run, inner, latents), edges.patch_embedder,
-              {.bias = edges.patch_bias});
-    be.fill_rows(image.rows(tokens, image_rows), edges.image_pad);
+    // Without captions between them. One picture's rows are in their place from the beginning.
+    const Tensor images = pictures == 1 ? x.rows(0, image_rows)
+                                        : inner.make(x.dtype, {pictures * image_rows, config_.dim});
+    embed_latents(run, conditioning, images, latents);
+    for (std::int64_t i = 0; i < noise_refiner_.size(); ++i) {
+      run.throw_if_stopped();
+      noise_refiner_.use(i).forward(run, config_, images, conditioning.cos_sin.rows(0, image_rows),
+                                    modulation_of(conditioning, i));
+    }
+    for (std::int64_t i = 0; i < pictures; ++i) {
+      const Tensor rows = sequence(x, i, all);
+      if (pictures > 1) be.copy(rows.rows(0, image_rows), sequence(images, i, image_rows));
+      be.copy(rows.rows(image_rows, all), conditioning.caption);
+    }
   }
-  for (std::int64_t i = 0; i < noise_refiner_.size(); ++i) {
-    run.throw_if_stopped();
-    noise_refiner_.use(i).forward(run, config_, image, conditioning.cos_sin.rows(0, image_rows),
-                                  modulation_of(conditioning, i));
-  }
-  be.copy(x.rows(image_rows, all), conditioning.caption);
   for (std::int64_t i = 0; i < layers_.size(); ++i) {
     run.throw_if_stopped();
     layers_.use(i).forward(run, config_, x, conditioning.cos_sin,
                            modulation_of(conditioning, noise_refiner_.size() + i));
   }
-  const Tensor h = frame.make(x.dtype, {tokens, config_.dim});  // [T, dim]
-  be.layer_norm(h, image.rows(0, tokens),
-                {.eps = kFinalNormEps, .scale = conditioning.step_final_scale});
+  const Tensor h = frame.make(x.dtype, {pictures * tokens, config_.dim});
+  for (std::int64_t i = 0; i < pictures; ++i) {
+    be.layer_norm(sequence(h, i, tokens), sequence(x, i, all).rows(0, tokens),
+                  {.eps = kFinalNormEps, .scale = conditioning.step_final_scale});
+  }
   be.linear(out, h, edges.velocity, {.bias = edges.velocity_bias});
 }
 

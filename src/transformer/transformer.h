@@ -18,8 +18,8 @@ struct Grid {
   std::int64_t tokens() const { return rows * columns; }
 };
 
-// What depends on the prompt, the size and the schedule but not on the latents. Views of arena
-// memory.
+// What depends on the prompt, the size and the schedule but not on the latents: the same for every
+// picture of a request. Views of arena memory.
 struct Conditioning {
   Grid grid;
   Tensor caption;           // [Lc, dim], refined; Lc is the caption length padded
@@ -52,7 +52,8 @@ class ZImageTransformer {
   // Makes `step` the one that forward() computes.
   void select_step(const Run& run, const Conditioning& conditioning, std::int64_t step) const;
 
-  // out = -velocity. latents, out [tokens, token_features] f32.
+  // out = -velocity. latents, out [n tokens, token_features] f32: n pictures, none of which sees
+  // another.
   void forward(const Run& run, const Conditioning& conditioning, const Tensor& out,
                const Tensor& latents) const;
 
@@ -80,6 +81,9 @@ class ZImageTransformer {
   static Edges load_edges(const WeightScope& all, const TransformerConfig& c);
 
   void embed_caption(const Run& run, const Conditioning& conditioning, const Tensor& caption) const;
+  // latents [n tokens, token_features] to x [n T, dim], each picture's pads behind its tokens.
+  void embed_latents(const Run& run, const Conditioning& conditioning, const Tensor& x,
+                     const Tensor& latents) const;
   void embed_times(const Run& run, const Conditioning& conditioning,
                    std::span<const float> times) const;
   Modulation modulation_of(const Conditioning& conditioning, std::int64_t block) const;

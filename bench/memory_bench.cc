@@ -60,7 +60,7 @@ void measure(int argc, char** argv) {
   std::printf("load %.1f s, text encoder %.1f s, denoise %.1f s, decode %.1f s\n",
               result.timings.load, result.timings.encode_prompt, result.timings.denoise,
               result.timings.decode);
-  std::printf("pixels %016llx\n", static_cast<unsigned long long>(sum_of(result.image)));
+  std::printf("pixels %016llx\n", static_cast<unsigned long long>(sum_of(result.images.front())));
 }
 
 }  // namespace

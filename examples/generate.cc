@@ -19,7 +19,7 @@ int main(int argc, char** argv) {
       std::cerr << name_of(progress.stage) << ' ' << progress.step << '/' << progress.steps << '\n';
     };
     const zimage::Result result = pipeline.generate({.prompt = argv[2], .seed = 42}, show);
-    const std::vector<std::uint8_t> png = encode_png(result.image, {{"prompt", argv[2]}});
+    const std::vector<std::uint8_t> png = encode_png(result.images.front(), {{"prompt", argv[2]}});
     std::ofstream file(argv[3], std::ios::binary);
     file.write(reinterpret_cast<const char*>(png.data()), static_cast<std::streamsize>(png.size()));
     return file.flush() ? 0 : 1;

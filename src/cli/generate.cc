@@ -61,9 +61,11 @@ void tell_result(Console& console, const Result& result) {
         fmt::format("the prompt has {} tokens, the model reads {}: the last {} were dropped",
                     result.tokens + result.tokens_dropped, result.tokens, result.tokens_dropped));
   }
-  if (result.drawn_width != result.image.width || result.drawn_height != result.image.height) {
+  if (result.drawn_width != result.images.front().width ||
+      result.drawn_height != result.images.front().height) {
     console.note(fmt::format("drawn at {}x{}, cropped to {}x{}", result.drawn_width,
-                             result.drawn_height, result.image.width, result.image.height));
+                             result.drawn_height, result.images.front().width,
+                             result.images.front().height));
   }
 }
 
@@ -95,8 +97,8 @@ OrderedJson report(const Provenance& provenance, const Result& result, const std
                    const OrderedJson& seconds) {
   return {{"file", file},
           {"seed", result.request.seed},
-          {"width", result.image.width},
-          {"height", result.image.height},
+          {"width", result.images.front().width},
+          {"height", result.images.front().height},
           {"steps", *result.request.steps},
           {"rng", name_of(result.request.rng)},
           {"tokens", result.tokens},
@@ -146,7 +148,7 @@ void generate(const GenerateOptions& options, Interrupt& interrupt) {
                               .precision = options.draw.precision,
                               .encoding = options.draw.encoding};
   const std::filesystem::path file =
-      output.write(encode_png(result.image, metadata(provenance)), interrupt.token());
+      output.write(encode_png(result.images.front(), metadata(provenance)), interrupt.token());
   const OrderedJson seconds =
       stage_seconds(result.timings, seconds_since(save_start), seconds_since(start));
   tell_times(console, seconds, *result.request.steps);

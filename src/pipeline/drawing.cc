@@ -1,6 +1,8 @@
 // The path of the data: ids, features, latents, pixels.
 #include "pipeline/drawing.h"
 
+#include <algorithm>
+
 namespace zimage {
 namespace {
 
@@ -10,27 +12,28 @@ float time_of(float sigma) {
   return (1000.0F - sigma * 1000.0F) / 1000.0F;
 }
 
-// Latent tokens after the last step, in host memory.
-std::vector<float> denoise(const Run& run, const ZImageTransformer& transformer,
-                           const Drawing& drawing, const Tensor& features,
-                           DrawingObserver& observer) {
+// Pictures [first, first + count) of a drawing.
+struct Pass {
+  std::int64_t first = 0;
+  std::int64_t count = 1;
+};
+
+// Latent tokens of a pass after the last step, in host memory.
+std::vector<float> denoise_pass(const Run& run, const ZImageTransformer& transformer,
+                                const Drawing& drawing, const Conditioning& conditioning,
+                                const Pass& pass, DrawingObserver& observer) {
   Backend& be = run.backend;
   Arena::Frame frame(run.arena);
   const std::vector<float>& sigmas = drawing.sigmas;
-  const Shape shape{drawing.grid().tokens(), drawing.latent.token_features()};
-  const Tensor latents = frame.make(DType::F32, shape);   // [T, 64]
-  const Tensor velocity = frame.make(DType::F32, shape);  // [T, 64], negated
-  std::vector<float> times;
-  times.reserve(static_cast<std::size_t>(drawing.steps()));
-  for (std::int64_t i = 0; i < drawing.steps(); ++i) {
-    times.push_back(time_of(sigmas[static_cast<std::size_t>(i)]));
-  }
-  const Conditioning conditioning = transformer.prepare(run, drawing.grid(), features, times);
+  const Shape shape{pass.count * drawing.grid().tokens(), drawing.latent.token_features()};
+  const Tensor latents = frame.make(DType::F32, shape);   // [n T, 64]
+  const Tensor velocity = frame.make(DType::F32, shape);  // [n T, 64], negated
   const auto forward = [&] { transformer.forward(run, conditioning, velocity, latents); };
   // Streamed blocks are loaded inside, which a recording does not take.
   const bool streams = transformer.layers().streams();
   const auto step = streams ? nullptr : be.record(forward);
-  be.upload(latents, observer.noise().data());
+  be.upload(latents, observer.noise(pass.first).data());
+  const std::int64_t before = pass.first / drawing.pictures_per_pass * drawing.steps();
   for (std::int64_t i = 0; i < drawing.steps(); ++i) {
     run.throw_if_stopped();
     transformer.select_step(run, conditioning, i);
@@ -38,10 +41,33 @@ std::vector<float> denoise(const Run& run, const ZImageTransformer& transformer,
     // The network returns -v, and Euler adds (next - sigma) * v.
     const auto at = static_cast<std::size_t>(i);
     be.add_scaled(latents, velocity, sigmas[at] - sigmas[at + 1]);
-    observer.stepped(i + 1, velocity, latents);
+    observer.stepped(before + i + 1, velocity, latents);
   }
   std::vector<float> tokens(static_cast<std::size_t>(shape.elements()));
   be.download(tokens.data(), latents);
+  return tokens;
+}
+
+// Latent tokens of all pictures after the last step, in host memory.
+std::vector<float> denoise(const Run& run, const ZImageTransformer& transformer,
+                           const Drawing& drawing, const Tensor& features,
+                           DrawingObserver& observer) {
+  Arena::Frame frame(run.arena);
+  std::vector<float> times;
+  times.reserve(static_cast<std::size_t>(drawing.steps()));
+  for (std::int64_t i = 0; i < drawing.steps(); ++i) {
+    times.push_back(time_of(drawing.sigmas[static_cast<std::size_t>(i)]));
+  }
+  const Conditioning conditioning = transformer.prepare(run, drawing.grid(), features, times);
+  std::vector<float> tokens;
+  tokens.reserve(static_cast<std::size_t>(drawing.count * drawing.latent.elements()));
+  for (std::int64_t first = 0; first < drawing.count; first += drawing.pictures_per_pass) {
+    const Pass pass{.first = first,
+                    .count = std::min(drawing.pictures_per_pass, drawing.count - first)};
+    const std::vector<float> some =
+        denoise_pass(run, transformer, drawing, conditioning, pass, observer);
+    tokens.insert(tokens.end(), some.begin(), some.end());
+  }
   return tokens;
 }
 
@@ -60,10 +86,10 @@ std::vector<float> cut(std::span<const float> map, const LatentShape& shape, con
   return part;
 }
 
-}  // namespace
-
-void decode(const Run& run, const VaeDecoder& vae, const Drawing& drawing,
-            std::span<const float> tokens, DrawingObserver& observer) {
+// Picture number `picture`, from its latent tokens.
+void decode_picture(const Run& run, const VaeDecoder& vae, const Drawing& drawing,
+                    std::span<const float> tokens, std::int64_t picture,
+                    DrawingObserver& observer) {
   const LatentShape& shape = drawing.latent;
   const std::int64_t scale = vae.config().scale();
   const std::vector<float> map =
@@ -81,8 +107,22 @@ void decode(const Run& run, const VaeDecoder& vae, const Drawing& drawing,
       const Tensor pixels =
           frame.make(run.backend.activation_dtype(), {size[0] * scale, size[1] * scale, 3});
       vae.decode(run, pixels, latents);
-      observer.decoded(pixels, {.rows = r, .columns = c, .index = index++, .count = count});
+      observer.decoded(
+          pixels, {.rows = r, .columns = c, .picture = picture, .index = index++, .count = count});
     }
+  }
+}
+
+}  // namespace
+
+void decode(const Run& run, const VaeDecoder& vae, const Drawing& drawing,
+            std::span<const float> tokens, DrawingObserver& observer) {
+  const auto size = static_cast<std::size_t>(drawing.latent.elements());
+  for (std::int64_t picture = 0; picture < drawing.count; ++picture) {
+    run.throw_if_stopped();
+    decode_picture(run, vae, drawing,
+                   tokens.subspan(static_cast<std::size_t>(picture) * size, size), picture,
+                   observer);
   }
 }
 

@@ -1,5 +1,5 @@
-// One picture from token ids to pixels on a backend: the three networks in order. The same function
-// runs on the device and on the plan, so the two cannot disagree.
+// The pictures of a request from token ids to pixels on a backend: the three networks in order. The
+// same function runs on the device and on the plan, so the two cannot disagree.
 #pragma once
 
 #include <cstdint>
@@ -31,10 +31,13 @@ struct Drawing {
   std::vector<float> sigmas;  // steps + 1 noise levels
   float latent_scaling = 1;   // of the autoencoder
   float latent_shift = 0;
+  std::int64_t count = 1;              // pictures
+  std::int64_t pictures_per_pass = 1;  // of them, the most in one forward of the transformer
   std::int64_t tile = 0;  // side of the decoder's tiles in latent pixels; 0: in one piece
 
   Grid grid() const { return {latent.rows / latent.patch, latent.columns / latent.patch}; }
   std::int64_t steps() const { return static_cast<std::int64_t>(sigmas.size()) - 1; }
+  std::int64_t passes() const { return (count + pictures_per_pass - 1) / pictures_per_pass; }
 };
 
 // Is told what happens, and sees each stage's result in the backend's memory.
@@ -47,18 +50,19 @@ class DrawingObserver {
 
   // Before a stage: the place to load its network.
   virtual void begin(Stage stage) = 0;
-  // The latents at the first noise level, tokens. Asked for once, when the first step is ready to
-  // run; the result lives until the next call of this object.
-  virtual std::span<const float> noise() = 0;
-  // After a step of the denoising.
+  // The latents at the first noise level, tokens, of the pictures from `first` on. Asked for when
+  // the first step of a pass is ready to run; the result lives until denoised().
+  virtual std::span<const float> noise(std::int64_t first) = 0;
+  // After a step of the denoising: 1 to passes() * steps(), pass by pass. The tensors are of the
+  // pictures of the pass.
   virtual void stepped(std::int64_t step, const Tensor& velocity, const Tensor& latents) = 0;
   virtual void encoded(const Tensor& features) = 0;           // [L, caption_dim], activation type
-  virtual void denoised(std::span<const float> latents) = 0;  // tokens, host memory
+  virtual void denoised(std::span<const float> latents) = 0;  // tokens of all, host memory
   // [scale rows, scale columns, 3] of each tile, activation type.
   virtual void decoded(const Tensor& pixels, const PictureTile& tile) = 0;
 };
 
-// The last stage alone, of latent tokens, after its begin().
+// The last stage alone, picture by picture, of latent tokens of all, after its begin().
 void decode(const Run& run, const VaeDecoder& vae, const Drawing& drawing,
             std::span<const float> tokens, DrawingObserver& observer);
 

@@ -29,14 +29,23 @@ std::vector<float> tokens_from_planes(std::span<const float> planes, const Laten
   return tokens;
 }
 
-std::vector<float> noise_tokens(const LatentShape& shape, std::uint64_t seed, RngKind rng) {
-  std::vector<float> planes(static_cast<std::size_t>(shape.elements()));
+std::vector<float> noise_tokens(const LatentShape& shape, std::int64_t count, std::uint64_t seed,
+                                RngKind rng) {
+  const auto size = static_cast<std::size_t>(shape.elements());
+  std::vector<float> planes(static_cast<std::size_t>(count) * size);
   if (rng == RngKind::Cpu) {
     TorchCpuGenerator(seed).normal(planes);
   } else {
     TorchCudaGenerator(seed).normal(planes);
   }
-  return tokens_from_planes(planes, shape);
+  std::vector<float> tokens;
+  tokens.reserve(planes.size());
+  for (std::size_t first = 0; first < planes.size(); first += size) {
+    const std::vector<float> one =
+        tokens_from_planes(std::span<const float>(planes).subspan(first, size), shape);
+    tokens.insert(tokens.end(), one.begin(), one.end());
+  }
+  return tokens;
 }
 
 std::vector<float> map_from_tokens(std::span<const float> tokens, const LatentShape& shape,

@@ -20,10 +20,11 @@ struct LatentShape {
   std::int64_t token_features() const { return patch * patch * channels; }
 };
 
-// What torch.randn([1, channels, rows, columns]) gives with a seeded generator, as tokens
-// [tokens, (patch row, patch column, channel)]. Source: diffusers ZImagePipeline.prepare_latents,
-// ZImageTransformer2DModel.patchify_and_embed.
-std::vector<float> noise_tokens(const LatentShape& shape, std::uint64_t seed, RngKind rng);
+// What torch.randn([count, channels, rows, columns]) gives with a seeded generator, as tokens
+// [count * tokens, (patch row, patch column, channel)]. Source: diffusers
+// ZImagePipeline.prepare_latents, ZImageTransformer2DModel.patchify_and_embed.
+std::vector<float> noise_tokens(const LatentShape& shape, std::int64_t count, std::uint64_t seed,
+                                RngKind rng);
 
 // [channels, rows, columns] to tokens.
 std::vector<float> tokens_from_planes(std::span<const float> planes, const LatentShape& shape);

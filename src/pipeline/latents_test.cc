@@ -4,7 +4,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <numeric>
+
+#include "base/torch_rng.h"
 
 namespace zimage {
 namespace {
@@ -21,6 +24,24 @@ std::vector<float> planes() {
 TEST(TokensFromPlanes, OrdersFeaturesByPatchRowPatchColumnChannel) {
   EXPECT_THAT(tokens_from_planes(planes(), kShape),
               testing::ElementsAre(0, 8, 1, 9, 4, 12, 5, 13, 2, 10, 3, 11, 6, 14, 7, 15));
+}
+
+TEST(NoiseTokens, AreOneDrawForAllPictures) {
+  for (const RngKind rng : {RngKind::Cpu, RngKind::Cuda}) {
+    std::vector<float> planes(3 * 16);
+    if (rng == RngKind::Cpu) {
+      TorchCpuGenerator(7).normal(planes);
+    } else {
+      TorchCudaGenerator(7).normal(planes);
+    }
+    const std::vector<float> tokens = noise_tokens(kShape, 3, 7, rng);
+    ASSERT_EQ(tokens.size(), planes.size());
+    const std::span<const float> all(planes);
+    for (std::size_t i = 0; i < 3; ++i) {
+      const std::vector<float> one = tokens_from_planes(all.subspan(16 * i, 16), kShape);
+      EXPECT_TRUE(std::equal(one.begin(), one.end(), tokens.begin() + 16 * static_cast<int>(i)));
+    }
+  }
 }
 
 TEST(MapFromTokens, PutsChannelsLastAndUnscales) {

@@ -22,6 +22,8 @@ constexpr std::int64_t kDefaultSteps = 8;
 // Beyond any model's positions; keeps arithmetic on sizes far from overflow.
 constexpr std::int64_t kMaxPixels = std::int64_t{1} << 20;
 constexpr std::int64_t kMaxSteps = 1000;
+// Of pictures of one request: far more than a pass gains from.
+constexpr std::int64_t kMaxCount = 64;
 
 std::int64_t round_up(std::int64_t value, std::int64_t multiple) {
   return (value + multiple - 1) / multiple * multiple;
@@ -100,6 +102,7 @@ Request Pipeline::Impl::complete(const Request& request) const {
   full.height =
       check_range("height", request.height.value_or(model_.vae().sample_size), kMaxPixels);
   full.steps = check_range("steps", request.steps.value_or(kDefaultSteps), kMaxSteps);
+  full.count = check_range("count", request.count, kMaxCount);
   return full;
 }
 
@@ -115,6 +118,8 @@ Drawing Pipeline::Impl::make_drawing(const Request& request, const PromptTokens&
       .sigmas = {},
       .latent_scaling = model_.vae().scaling_factor,
       .latent_shift = model_.vae().shift_factor,
+      .count = request.count,
+      .pictures_per_pass = request.count,
   };
   drawing.sigmas = flow_match_sigmas(*request.steps, model_.scheduler(), drawing.grid().tokens());
   return drawing;
@@ -183,10 +188,11 @@ Result Pipeline::Impl::generate_on(Backend& backend, const Request& request,
   std::size_t workspace = 0;
   for (const StagePlan& stage : needed.stages) workspace = std::max(workspace, stage.workspace);
   backend_->reserve_scratch(workspace);
+  drawing.pictures_per_pass = needed.pictures_per_pass;
   drawing.tile = needed.tile;
   // Made beside the text encoder's work, which on a GPU takes no longer.
-  std::future<std::vector<float>> noise =
-      std::async(std::launch::async, noise_tokens, drawing.latent, request.seed, request.rng);
+  std::future<std::vector<float>> noise = std::async(
+      std::launch::async, noise_tokens, drawing.latent, drawing.count, request.seed, request.rng);
   Arena& arena = activations_.arena();
   arena.reset_peak();
   const Run run{.backend = backend, .arena = arena, .stop = std::move(stop)};
@@ -208,7 +214,7 @@ Result Pipeline::Impl::generate_on(Backend& backend, const Request& request,
   const std::int64_t scale = model_.vae().scale();
   result.drawn_width = drawing.latent.columns * scale;
   result.drawn_height = drawing.latent.rows * scale;
-  result.image = std::move(observer.image);
+  result.images = std::move(observer.images);
   result.timings = observer.timings;
   result.activations_used = arena.peak();
   return result;

@@ -1,4 +1,4 @@
-// The library's interface: from a request to a picture.
+// The library's interface: from a request to its pictures.
 #pragma once
 
 #include <array>
@@ -37,12 +37,17 @@ struct Request {
   std::optional<std::int64_t> steps = {};  // transformer forwards, 1 or more
   std::uint64_t seed = 0;
   RngKind rng = RngKind::Cpu;
+  // Pictures, 1 to 64, all of this prompt and size. Their noise is one draw from the seed, as that
+  // of a batch of the reference.
+  std::int64_t count = 1;
 };
 
 enum class Stage : std::uint8_t { EncodePrompt, Denoise, Decode };
 std::string_view name_of(Stage stage);  // "text encoder", "denoise", "decode"
 
-// Sent when a stage begins (step 0) and after each of its steps, on the calling thread.
+// Sent when a stage begins (step 0) and after each of its steps, on the calling thread. Steps of
+// the denoising are those of every pass (Plan::pictures_per_pass), steps of the decoder are
+// pictures.
 struct Progress {
   Stage stage = Stage::EncodePrompt;
   std::int64_t step = 0;
@@ -59,7 +64,7 @@ struct Timings {
 };
 
 struct Result {
-  Image image;
+  std::vector<Image> images;        // Request::count of them, in the order of their noise
   Request request;                  // with every default filled in
   std::int64_t tokens = 0;          // of the prompt, template included
   std::int64_t tokens_dropped = 0;  // beyond the model's limit of 512
@@ -104,8 +109,10 @@ struct StagePlan {
 };
 
 struct Plan {
-  std::array<StagePlan, 3> stages;  // in the order of Stage
-  Keep keep = Keep::All;            // All or None
+  std::array<StagePlan, 3> stages;     // in the order of Stage
+  Keep keep = Keep::All;               // All or None
+  std::int64_t count = 1;              // pictures of the request
+  std::int64_t pictures_per_pass = 1;  // of them, the most that the transformer computes at once
   std::int64_t tile = 0;  // side in latent pixels of the tiles that the decoder draws; 0: one piece
   // With the model open and nothing loaded: of the program on a CPU, of what the backend takes on a
   // card, whose memory the totals are of.
@@ -185,7 +192,7 @@ class Pipeline {
   // Bytes of the device's memory that are taken now: by this process on a CPU, by this pipeline on
   // a card.
   std::size_t memory_in_use() const;
-  // Draws once, waiting for every operation and timing it. Slower than generate().
+  // Draws the request once, waiting for every operation and timing it. Slower than generate().
   // Throws as generate() does.
   std::vector<OpProfile> profile(const Request& request);
   // The device's best rates, measured now: takes about a second.

@@ -50,17 +50,17 @@ TEST(Pipeline, UsesExactlyTheActivationsItPlanned) {
 TEST(Pipeline, DrawsTheNextMultipleOf16AndCrops) {
   Pipeline pipeline({.model = kModel});
   const Result odd = pipeline.generate(small(50, 33));
-  EXPECT_EQ(odd.image.width, 50);
-  EXPECT_EQ(odd.image.height, 33);
+  EXPECT_EQ(odd.images.front().width, 50);
+  EXPECT_EQ(odd.images.front().height, 33);
   EXPECT_EQ(odd.drawn_width, 64);
   EXPECT_EQ(odd.drawn_height, 48);
-  const Image whole = pipeline.generate(small(64, 48)).image;
+  const Image whole = pipeline.generate(small(64, 48)).images.front();
   for (std::size_t y = 0; y < 33; ++y) {
     const auto row = [y](const Image& image) {
       const auto begin = image.rgb.begin() + static_cast<std::ptrdiff_t>(y) * image.width * 3;
       return std::vector<std::uint8_t>(begin, begin + std::ptrdiff_t{50} * 3);
     };
-    ASSERT_EQ(row(odd.image), row(whole)) << "row " << y;
+    ASSERT_EQ(row(odd.images.front()), row(whole)) << "row " << y;
   }
 }
 
@@ -68,21 +68,59 @@ TEST(Pipeline, GivesTheSamePixelsForTheSameRequest) {
   Pipeline two({.model = kModel, .threads = 2});
   Pipeline one({.model = kModel, .threads = 1});
   const Result first = two.generate(small(80, 64));
-  EXPECT_EQ(two.generate(small(80, 64)).image.rgb, first.image.rgb);
-  EXPECT_EQ(one.generate(small(80, 64)).image.rgb, first.image.rgb);
+  EXPECT_EQ(two.generate(small(80, 64)).images.front().rgb, first.images.front().rgb);
+  EXPECT_EQ(one.generate(small(80, 64)).images.front().rgb, first.images.front().rgb);
   Request other = small(80, 64);
   other.seed = 8;
-  EXPECT_NE(two.generate(other).image.rgb, first.image.rgb);
+  EXPECT_NE(two.generate(other).images.front().rgb, first.images.front().rgb);
   other = small(80, 64);
   other.rng = RngKind::Cuda;
-  EXPECT_NE(two.generate(other).image.rgb, first.image.rgb);
+  EXPECT_NE(two.generate(other).images.front().rgb, first.images.front().rgb);
+}
+
+// The noise of torch's CPU generator begins alike however long it is.
+TEST(Pipeline, DrawsSeveralPicturesOfWhichTheFirstIsThatOfOne) {
+  Pipeline pipeline({.model = kModel});
+  Request request = small(72, 48);
+  const Result one = pipeline.generate(request);
+  request.count = 3;
+  const Result three = pipeline.generate(request);
+  ASSERT_EQ(three.images.size(), 3U);
+  EXPECT_EQ(three.request.count, 3);
+  EXPECT_EQ(three.images[0].rgb, one.images.front().rgb);
+  EXPECT_NE(three.images[1].rgb, three.images[0].rgb);
+  EXPECT_NE(three.images[2].rgb, three.images[1].rgb);
+  EXPECT_EQ(three.images[2].width, 72);
+  request.rng = RngKind::Cuda;
+  EXPECT_NE(pipeline.generate(request).images[1].rgb, three.images[1].rgb);
+}
+
+// Once with pads, once without. The work grows with the pictures, but for the prompt's part of it.
+TEST(Pipeline, PlansSeveralPicturesToTheByte) {
+  Pipeline pipeline({.model = kModel});
+  for (Request request : {small(112, 80), small(128, 64)}) {
+    const Plan one = pipeline.plan(request);
+    request.count = 4;
+    const Plan plan = pipeline.plan(request);
+    EXPECT_EQ(plan.count, 4);
+    EXPECT_EQ(plan.pictures_per_pass, 4);
+    std::size_t planned = 0;
+    for (const StagePlan& stage : plan.stages) planned = std::max(planned, stage.activations);
+    EXPECT_EQ(pipeline.generate(request).activations_used, planned);
+    EXPECT_GT(plan.stages[1].activations, 3 * one.stages[1].activations);
+    EXPECT_EQ(plan.stages[0].flops, one.stages[0].flops);
+    EXPECT_GT(plan.stages[1].flops, 3.5 * one.stages[1].flops);
+    EXPECT_LT(plan.stages[1].flops, 4 * one.stages[1].flops);
+    EXPECT_EQ(plan.stages[2].flops, 4 * one.stages[2].flops);
+    EXPECT_EQ(plan.stages[2].activations, one.stages[2].activations);
+  }
 }
 
 TEST(Pipeline, DrawsAnEmptyPrompt) {
   Pipeline pipeline({.model = kModel});
   Request request = small(32, 32);
   request.prompt = "";
-  EXPECT_EQ(pipeline.generate(request).image.width, 32);
+  EXPECT_EQ(pipeline.generate(request).images.front().width, 32);
 }
 
 TEST(Pipeline, CutsPromptsAt512TokensAndSaysHowManyItDropped) {
@@ -109,6 +147,12 @@ TEST(Pipeline, RefusesRequestsWithoutMeaning) {
   Request steps = small(64, 64);
   steps.steps = 0;
   refuses(steps, ErrorCode::InvalidArgument, "steps is 0, expected 1 to");
+  for (const std::int64_t count : {0, 65}) {
+    Request pictures = small(64, 64);
+    pictures.count = count;
+    refuses(pictures, ErrorCode::InvalidArgument,
+            ("count is " + std::to_string(count) + ", expected 1 to 64").c_str());
+  }
   Request prompt = small(64, 64);
   prompt.prompt = "ab\xff";
   refuses(prompt, ErrorCode::InvalidArgument, "UTF-8");
@@ -151,7 +195,26 @@ TEST(Pipeline, ReportsEveryStepAndStopsWithinOne) {
   EXPECT_EQ(error.code(), ErrorCode::Cancelled);
   EXPECT_EQ(last, 1);
   // A cancelled pipeline draws the next request as if nothing had been.
-  EXPECT_EQ(pipeline.generate(request).image.width, 64);
+  EXPECT_EQ(pipeline.generate(request).images.front().width, 64);
+}
+
+TEST(Pipeline, CountsPicturesWhileItDecodesAndStopsBetweenThem) {
+  Pipeline pipeline({.model = kModel});
+  Request request = small(64, 64);
+  request.count = 3;
+  std::vector<std::int64_t> steps;
+  std::stop_source stop;
+  const auto watch = [&](const Progress& progress) {
+    if (progress.stage != Stage::Decode) return;
+    EXPECT_EQ(progress.steps, 3);
+    steps.push_back(progress.step);
+    if (steps.size() == 6) stop.request_stop();
+  };
+  pipeline.generate(request, watch);
+  EXPECT_THAT(steps, testing::ElementsAre(0, 1, 2, 3));
+  const Error error = error_of([&] { pipeline.generate(request, watch, stop.get_token()); });
+  EXPECT_EQ(error.code(), ErrorCode::Cancelled);
+  EXPECT_THAT(steps, testing::ElementsAre(0, 1, 2, 3, 0, 1));
 }
 
 // Memory of this process when the decoder has finished, and the picture.
@@ -164,7 +227,7 @@ std::pair<std::size_t, Image> memory_at_end(Keep keep) {
                                 if (progress.stage == Stage::Decode && progress.step == 1)
                                   memory = resident_memory();
                               })
-                    .image;
+                    .images.front();
   return {memory, std::move(image)};
 }
 
@@ -180,16 +243,17 @@ TEST(Pipeline, ReleasesPartsAfterTheirStageAndDrawsTheSame) {
 
 TEST(Pipeline, LoadsAgainWhatWasReleased) {
   Pipeline pipeline({.model = kModel, .keep = Keep::None});
-  const Image first = pipeline.generate(small(64, 64)).image;
+  const Image first = pipeline.generate(small(64, 64)).images.front();
   const std::size_t between = resident_memory();
-  EXPECT_EQ(pipeline.generate(small(64, 64)).image.rgb, first.rgb);
+  EXPECT_EQ(pipeline.generate(small(64, 64)).images.front().rgb, first.rgb);
   EXPECT_LE(resident_memory(), between + (std::size_t{4} << 20));
 }
 
 TEST(Pipeline, ComputesExactlyOnACpuAndRefusesOtherPrecisions) {
   Pipeline exact({.model = kModel, .device = "cpu", .precision = "exact"});
   Pipeline automatic({.model = kModel, .device = "cpu"});
-  EXPECT_EQ(exact.generate(small(48, 48)).image.rgb, automatic.generate(small(48, 48)).image.rgb);
+  EXPECT_EQ(exact.generate(small(48, 48)).images.front().rgb,
+            automatic.generate(small(48, 48)).images.front().rgb);
   for (const char* precision : {"bf16", "fast"}) {
     const Error error =
         error_of([&] { Pipeline({.model = kModel, .device = "cpu", .precision = precision}); });

@@ -17,7 +17,7 @@ class PlanObserver final : public DrawingObserver {
     finish();
     stage_ = stage;
   }
-  std::span<const float> noise() override { return {}; }
+  std::span<const float> noise(std::int64_t) override { return {}; }
   void stepped(std::int64_t, const Tensor&, const Tensor&) override {}
   void encoded(const Tensor&) override {}
   void denoised(std::span<const float>) override {}
@@ -44,18 +44,20 @@ class PlanObserver final : public DrawingObserver {
   std::optional<Stage> stage_;
 };
 
-// Bytes in host memory beside the networks: what crosses between stages, and the picture.
+// Bytes in host memory beside the networks: what crosses between stages, and the pictures.
 void add_host(std::array<StagePlan, 3>& stages, const Networks& networks, const Drawing& drawing) {
   constexpr std::size_t kFloat = sizeof(float);
   const auto latents = static_cast<std::size_t>(drawing.latent.elements());
   const auto scale = static_cast<std::size_t>(networks.vae->config().scale());
   const auto hidden = static_cast<std::size_t>(networks.text_encoder->config().hidden);
+  const auto count = static_cast<std::size_t>(drawing.count);
   const std::size_t pixels =
       static_cast<std::size_t>(drawing.latent.rows * drawing.latent.columns) * scale * scale;
   stages[0].host = drawing.ids.size() * hidden * kFloat;
-  stages[1].host = 2 * latents * kFloat;               // the noise, and what comes of it
-  stages[2].host = 2 * latents * kFloat + pixels * 3;  // and the picture, 8 bits
-  if (drawing.tile > 0) {                              // the blended picture and one tile
+  stages[1].host = 2 * count * latents * kFloat;  // the noise, and what comes of it
+  // That, one picture's map, and the pictures, 8 bits.
+  stages[2].host = (count + 1) * latents * kFloat + count * pixels * 3;
+  if (drawing.tile > 0) {  // the blended picture and one tile
     const std::size_t side = static_cast<std::size_t>(drawing.tile) * scale;
     stages[2].host += (pixels + side * side) * 3 * kFloat;
   }
@@ -114,7 +116,8 @@ StagePlan plan_decode(PlanBackend& backend, const Networks& networks, const Draw
   Arena arena;
   const Run run{backend, arena};
   PlanObserver observer(backend, arena);
-  const std::vector<float> tokens(static_cast<std::size_t>(drawing.latent.elements()));
+  const std::vector<float> tokens(
+      static_cast<std::size_t>(drawing.count * drawing.latent.elements()));
   observer.begin(Stage::Decode);
   decode(run, *networks.vae, drawing, tokens, observer);
   observer.finish();

@@ -13,6 +13,7 @@ namespace {
 
 // Sides of decoder tiles in latent pixels. Smaller ones would blur a picture for little memory.
 constexpr std::array<std::int64_t, 5> kTiles = {128, 96, 64, 48, 32};
+constexpr std::array<Stage, 2> kLatentStages = {Stage::EncodePrompt, Stage::Denoise};
 // Sizes that are suggested are multiples of this.
 constexpr std::int64_t kSizeStep = 16;
 
@@ -67,6 +68,30 @@ std::int64_t largest(std::int64_t most, const std::function<bool(std::int64_t)>&
   return low;
 }
 
+bool fits(const Plan& plan) {
+  return plan.total <= plan.available;
+}
+
+// Whether all stages before the decoder fit: where networks are released, how many pictures a pass
+// has does not matter to the decoder.
+bool latents_fit(const Plan& plan) {
+  return std::all_of(kLatentStages.begin(), kLatentStages.end(), [&](Stage stage) {
+    return plan.stages[static_cast<std::size_t>(stage)].total <= plan.available;
+  });
+}
+
+// The plan that `make` gives for the most pictures in one pass that let it fit, spread evenly over
+// the passes; where none does, for one.
+Plan in_fewest_passes(std::int64_t count, const std::function<Plan(std::int64_t)>& make,
+                      const std::function<bool(const Plan&)>& is_fit) {
+  Plan plan = make(count);
+  if (count == 1 || is_fit(plan)) return plan;
+  const std::int64_t most = std::max<std::int64_t>(
+      largest(count - 1, [&](std::int64_t pictures) { return is_fit(make(pictures)); }), 1);
+  const std::int64_t passes = (count + most - 1) / most;
+  return make((count + passes - 1) / passes);
+}
+
 std::string text_of(const PictureSize& size) {
   return std::to_string(size.width) + "x" + std::to_string(size.height);
 }
@@ -75,20 +100,37 @@ std::string text_of(const PictureSize& size) {
 
 Plan make_plan(Parts& parts, const Drawing& drawing, const Residency& residency) {
   const MemoryKind memory = parts.planner().memory_kind();
-  Plan plan;
-  plan.stages = plan_stages(parts.planner(), parts.planned(), drawing);
-  for (StagePlan& stage : plan.stages) add_weights(stage, parts);
-  plan.process = residency.process;
-  plan.available = residency.available;
-  plan.keep = residency.keep == Keep::None ? Keep::None : Keep::All;
-  add_totals(plan, memory);
-  if (plan.total <= plan.available || residency.keep == Keep::All) return plan;
-  plan.keep = Keep::None;
-  add_totals(plan, memory);
-  for (const Stage stage : {Stage::EncodePrompt, Stage::Denoise}) {
-    StagePlan& planned = stage_of(plan, stage);
-    if (planned.total > plan.available) stream_layers(plan, planned, parts.size(stage), memory);
+  const auto keeping = [&](Keep keep, std::int64_t pictures) {
+    Drawing passes = drawing;
+    passes.pictures_per_pass = pictures;
+    Plan plan;
+    plan.stages = plan_stages(parts.planner(), parts.planned(), passes);
+    for (StagePlan& stage : plan.stages) add_weights(stage, parts);
+    plan.process = residency.process;
+    plan.available = residency.available;
+    plan.keep = keep;
+    plan.count = drawing.count;
+    plan.pictures_per_pass = pictures;
+    add_totals(plan, memory);
+    return plan;
+  };
+  const auto streaming = [&](std::int64_t pictures) {
+    Plan plan = keeping(Keep::None, pictures);
+    for (const Stage stage : kLatentStages) {
+      StagePlan& planned = stage_of(plan, stage);
+      if (planned.total > plan.available) stream_layers(plan, planned, parts.size(stage), memory);
+    }
+    return plan;
+  };
+  if (residency.keep != Keep::None) {
+    const Plan plan = in_fewest_passes(
+        drawing.count, [&](std::int64_t pictures) { return keeping(Keep::All, pictures); }, fits);
+    if (fits(plan) || residency.keep == Keep::All) return plan;
   }
+  Plan plan = in_fewest_passes(
+      drawing.count, [&](std::int64_t pictures) { return keeping(Keep::None, pictures); },
+      latents_fit);
+  if (!latents_fit(plan)) plan = in_fewest_passes(drawing.count, streaming, latents_fit);
   if (plan.stages.back().total > plan.available) cut_tiles(plan, parts, drawing, memory);
   return plan;
 }

@@ -62,7 +62,7 @@ std::size_t decoder_limit(const DeepModel& model) {
 TEST(Residency, StreamsTheBlocksThatDoNotFitAndDrawsTheSame) {
   const DeepModel model;
   const std::size_t limit = decoder_limit(model);
-  const Image whole = Pipeline(model.options(0)).generate(small(64, 64)).image;
+  const Image whole = Pipeline(model.options(0)).generate(small(64, 64)).images.front();
   Pipeline pipeline(model.options(limit));
   const Plan plan = pipeline.plan(small(64, 64));
   EXPECT_EQ(plan.keep, Keep::None);
@@ -75,11 +75,22 @@ TEST(Residency, StreamsTheBlocksThatDoNotFitAndDrawsTheSame) {
     if (progress.stage == Stage::Denoise && progress.step > 0)
       memory = std::max(memory, resident_memory());
   };
-  EXPECT_EQ(pipeline.generate(small(64, 64), watch).image.rgb, whole.rgb);
+  EXPECT_EQ(pipeline.generate(small(64, 64), watch).images.front().rgb, whole.rgb);
   // All blocks would be 40 MiB or more beyond it.
   if (kOwnMemoryIsSeen) EXPECT_LE(memory, limit + 8 * kMebibyte);
   // Once more, on a pipeline that has released everything.
-  EXPECT_EQ(pipeline.generate(small(64, 64)).image.rgb, whole.rgb);
+  EXPECT_EQ(pipeline.generate(small(64, 64)).images.front().rgb, whole.rgb);
+}
+
+// A drawing of several pictures whose activations are mostly the transformer's.
+Drawing small_drawing(const Model& model, std::int64_t count) {
+  return {.ids = model.tokenize("").ids,
+          .latent = {.channels = model.vae().latent_channels,
+                     .rows = 2,
+                     .columns = 2,
+                     .patch = model.transformer().patch},
+          .sigmas = {1, 0},
+          .count = count};
 }
 
 // One drawing on a backend that is given, as Pipeline draws.
@@ -96,9 +107,9 @@ Image draw_on(Backend& backend, Parts& parts, const Drawing& drawing, const Plan
        .progress = progress,
        .request = request,
        .drawing = drawing},
-      std::async(std::launch::async, noise_tokens, drawing.latent, 7, RngKind::Cpu));
+      std::async(std::launch::async, noise_tokens, drawing.latent, drawing.count, 7, RngKind::Cpu));
   draw(run, parts.loaded(), drawing, observer);
-  return observer.image;
+  return observer.images.front();
 }
 
 // The copies outlive the network that is released: the second picture makes no others.
@@ -107,12 +118,7 @@ TEST(Residency, StreamsToACardFromCopiesThatStay) {
   const Model model(options);
   LateDevice device;
   Parts parts(model, device, {});
-  const Drawing drawing{.ids = model.tokenize("").ids,
-                        .latent = {.channels = model.vae().latent_channels,
-                                   .rows = 2,
-                                   .columns = 2,
-                                   .patch = model.transformer().patch},
-                        .sigmas = {1, 0}};
+  const Drawing drawing = small_drawing(model, 1);
   const Plan whole = make_plan(parts, drawing, {.available = std::size_t{1} << 40});
   EXPECT_EQ(whole.keep, Keep::All);
   const Image expected = draw_on(device, parts, drawing, whole);
@@ -131,6 +137,74 @@ TEST(Residency, StreamsToACardFromCopiesThatStay) {
   EXPECT_GE(device.slabs[0]->fetched.size(), 2U * 4);
 }
 
+// Passes of fewer pictures come before networks are released and before blocks are streamed; where
+// these are, all pictures again share what is streamed.
+TEST(Residency, SpreadsPicturesOverAsFewPassesAsFit) {
+  const Model model({.model = kModel, .random_tokens = 5, .random_weights = true});
+  LateDevice device;
+  Parts parts(model, device, {});
+  const Drawing five = small_drawing(model, 5);
+  const auto with = [&](const Drawing& drawing, Keep keep, std::size_t available) {
+    return make_plan(parts, drawing, {.keep = keep, .available = available});
+  };
+  constexpr std::size_t kMuch = std::size_t{1} << 40;
+  const auto all = [&](std::int64_t count) {
+    return with(small_drawing(model, count), Keep::All, kMuch).total;
+  };
+  const auto released = [&](std::int64_t count) {
+    return with(small_drawing(model, count), Keep::None, kMuch).stages[1].total;
+  };
+  const auto expect = [](const Plan& plan, Keep keep, std::int64_t pictures, bool streams) {
+    EXPECT_EQ(plan.count, 5);
+    EXPECT_EQ(plan.keep, keep);
+    EXPECT_EQ(plan.pictures_per_pass, pictures);
+    EXPECT_EQ(plan.stages[1].streamed > 0, streams);
+    EXPECT_LE(plan.total, plan.available);
+  };
+  expect(with(five, Keep::Auto, all(5)), Keep::All, 5, false);
+  // Three and two are as many passes as four and one.
+  expect(with(five, Keep::Auto, all(5) - 1), Keep::All, 3, false);
+  expect(with(five, Keep::Auto, all(3)), Keep::All, 3, false);
+  expect(with(five, Keep::Auto, all(3) - 1), Keep::All, 2, false);
+  expect(with(five, Keep::Auto, all(1)), Keep::All, 1, false);
+  expect(with(five, Keep::Auto, all(1) - 1), Keep::None, 5, false);
+  expect(with(five, Keep::None, released(5) - 1), Keep::None, 3, false);
+  expect(with(five, Keep::Auto, released(1)), Keep::None, 1, false);
+  expect(with(five, Keep::Auto, released(1) - 1), Keep::None, 5, true);
+  const Plan refused = with(five, Keep::All, all(1) - 1);
+  EXPECT_EQ(refused.pictures_per_pass, 1);
+  EXPECT_GT(refused.total, refused.available);
+}
+
+TEST(Residency, DrawsTheSamePicturesInSeveralPasses) {
+  Request request = small(32, 32);
+  request.count = 20;
+  const Plan whole = Pipeline({.model = kModel, .keep = Keep::All}).plan(request);
+  ASSERT_EQ(whole.pictures_per_pass, 20);
+  const Result expected = Pipeline({.model = kModel}).generate(request);
+  // Half of what the passes could save.
+  Request one = request;
+  one.count = 1;
+  const Plan least = Pipeline({.model = kModel, .keep = Keep::All}).plan(one);
+  Pipeline pipeline({.model = kModel,
+                     .keep = Keep::All,
+                     .memory_limit = least.total + (whole.total - least.total) / 2});
+  const Plan plan = pipeline.plan(request);
+  EXPECT_GT(plan.pictures_per_pass, 1);
+  EXPECT_LT(plan.pictures_per_pass, 20);
+  const std::int64_t passes = (19 + plan.pictures_per_pass) / plan.pictures_per_pass;
+  std::vector<std::int64_t> steps;
+  const Result result = pipeline.generate(request, [&](const Progress& progress) {
+    if (progress.stage != Stage::Denoise) return;
+    EXPECT_EQ(progress.steps, 2 * passes);
+    steps.push_back(progress.step);
+  });
+  EXPECT_EQ(steps.size(), 1U + 2U * static_cast<std::size_t>(passes));
+  EXPECT_TRUE(std::is_sorted(steps.begin(), steps.end()));
+  ASSERT_EQ(result.images.size(), 20U);
+  for (std::size_t i = 0; i < 20; ++i) EXPECT_EQ(result.images[i].rgb, expected.images[i].rgb) << i;
+}
+
 // A longer picture takes activations, so that fewer blocks stay.
 TEST(Residency, StreamsMoreForMore) {
   const DeepModel model;
@@ -141,11 +215,11 @@ TEST(Residency, StreamsMoreForMore) {
 
 // Right tiles give 45 dB or more: norms see a part of the picture each.
 TEST(Residency, DecodesInTilesThatDifferLittle) {
-  const Image whole = Pipeline({.model = kModel}).generate(small(384, 320)).image;
+  const Image whole = Pipeline({.model = kModel}).generate(small(384, 320)).images.front();
   const Plan unlimited = Pipeline({.model = kModel, .keep = Keep::None}).plan(small(384, 320));
   Pipeline pipeline({.model = kModel, .memory_limit = unlimited.total - 16 * kMebibyte});
   EXPECT_GT(pipeline.plan(small(384, 320)).tile, 0);
-  const Image tiled = pipeline.generate(small(384, 320)).image;
+  const Image tiled = pipeline.generate(small(384, 320)).images.front();
   ASSERT_EQ(tiled.rgb.size(), whole.rgb.size());
   double squares = 0;
   for (std::size_t i = 0; i < whole.rgb.size(); ++i) {

@@ -95,9 +95,10 @@ void RunObserver::begin(Stage stage) {
   start_ = Clock::now();
 }
 
-std::span<const float> RunObserver::noise() {
-  made_noise_ = noise_.get();
-  return made_noise_;
+std::span<const float> RunObserver::noise(std::int64_t first) {
+  if (noise_.valid()) made_noise_ = noise_.get();
+  const std::int64_t begin = first * context_.drawing.latent.elements();
+  return std::span<const float>(made_noise_).subspan(static_cast<std::size_t>(begin));
 }
 
 void RunObserver::encoded(const Tensor& features) {
@@ -116,13 +117,14 @@ void RunObserver::stepped(std::int64_t step, const Tensor& /*velocity*/,
 
 void RunObserver::denoised(std::span<const float> latents) {
   timings.denoise = seconds_since(start_);
+  made_noise_ = {};
   expect_finite(latents, stage_);
 }
 
 void RunObserver::decoded(const Tensor& x, const PictureTile& tile) {
   const Request& request = context_.request;
   if (tile.count == 1) {
-    image = to_image(context_.run.backend, x, *request.width, *request.height);
+    images.push_back(to_image(context_.run.backend, x, *request.width, *request.height));
   } else {
     const std::vector<float> part = to_host(context_.run, x);
     const LatentShape& shape = context_.drawing.latent;
@@ -131,19 +133,21 @@ void RunObserver::decoded(const Tensor& x, const PictureTile& tile) {
     blended_.resize(static_cast<std::size_t>(whole.elements()));
     blend_tile(blended_, shape.columns * scale, part, tile, scale);
     if (tile.index + 1 < tile.count) return;
-    image = blank(*request.width, *request.height);
-    put_rows(image, 0, Tensor{blended_.data(), DType::F32, whole}.rows(0, *request.height));
+    images.push_back(blank(*request.width, *request.height));
+    put_rows(images.back(), 0, Tensor{blended_.data(), DType::F32, whole}.rows(0, *request.height));
     blended_ = {};
   }
   timings.decode = seconds_since(start_);
-  report(1);
+  report(tile.picture + 1);
 }
 
 void RunObserver::report(std::int64_t step) const {
   if (!context_.progress) return;
-  context_.progress({.stage = stage_,
-                     .step = step,
-                     .steps = stage_ == Stage::Denoise ? *context_.request.steps : 1});
+  const Drawing& drawing = context_.drawing;
+  std::int64_t steps = 1;
+  if (stage_ == Stage::Denoise) steps = drawing.passes() * drawing.steps();
+  if (stage_ == Stage::Decode) steps = drawing.count;
+  context_.progress({.stage = stage_, .step = step, .steps = steps});
 }
 
 }  // namespace zimage

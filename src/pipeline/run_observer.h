@@ -13,7 +13,8 @@ namespace zimage {
 
 class RunObserver final : public DrawingObserver {
  public:
-  // `noise` is waited for when the denoising begins. All references must outlive this.
+  // `noise`, of all pictures, is waited for when the denoising begins. All references must outlive
+  // this.
   struct Context {
     Parts& parts;
     Activations& activations;
@@ -27,7 +28,7 @@ class RunObserver final : public DrawingObserver {
       : context_(context), noise_(std::move(noise)) {}
 
   Timings timings;
-  Image image;  // of the request's size, once decoded
+  std::vector<Image> images;  // of the request's size, as far as they are decoded
 
   // The one that began last.
   Stage stage() const { return stage_; }
@@ -35,7 +36,7 @@ class RunObserver final : public DrawingObserver {
   // Throws Numerics when a stage's result has NaN or infinity, naming the stage.
   void begin(Stage stage) override;
   void encoded(const Tensor& features) override;
-  std::span<const float> noise() override;
+  std::span<const float> noise(std::int64_t first) override;
   void stepped(std::int64_t step, const Tensor& velocity, const Tensor& latents) override;
   void denoised(std::span<const float> latents) override;
   void decoded(const Tensor& x, const PictureTile& tile) override;

@@ -24,7 +24,8 @@ std::vector<TileSpan> cut_into_tiles(std::int64_t extent, std::int64_t tile, std
 struct PictureTile {
   const TileSpan& rows;
   const TileSpan& columns;
-  std::int64_t index = 0;  // of count
+  std::int64_t picture = 0;  // which one of a drawing
+  std::int64_t index = 0;    // of count
   std::int64_t count = 1;
 };
 

@@ -54,6 +54,17 @@ class Memory(ProgramTest):
                 planned = plan["total_bytes"]
                 self.assertLess(abs(planned - measured), SHARE * measured, (keep, start, planned))
 
+    def test_the_peak_is_the_planned_one_for_quantized_weights(self):
+        for encoding in ("q8_0", "q4_k", "fp8"):
+            result = self.run_program("convert", str(MODEL), encoding, "--to", encoding)
+            self.assertEqual(result.returncode, 0, result.stderr)
+            for keep in ("all", "none"):
+                arguments = ("-m", encoding, "--size", "64x64", "--keep", keep)
+                (plan,) = self.plan(*arguments)
+                measured, _ = self.draw(*arguments)
+                planned = plan["total_bytes"]
+                self.assertLess(abs(planned - measured), SHARE * measured, (encoding, keep, planned))
+
     def test_a_limit_is_kept_to(self):
         for limit in (120, 150, 190):
             arguments = ("--size", "320x256", "--memory-limit", f"{limit}MiB")

@@ -33,7 +33,17 @@ double seconds_of(const Timings& timings, Stage stage) {
   return 0;
 }
 
-// Draws one picture; gives its wall time.
+// Forwards of a stage's network.
+std::int64_t calls_of(Stage stage, std::int64_t steps, const Plan& plan) {
+  switch (stage) {
+    case Stage::EncodePrompt: return 1;
+    case Stage::Denoise: return steps * plan.passes();
+    case Stage::Decode: return plan.count;
+  }
+  return 0;
+}
+
+// Draws the request; gives its wall time.
 double timed(Pipeline& pipeline, const Request& request, Timings& timings,
              const ProgressFn& progress = {}) {
   const Clock::time_point start = Clock::now();
@@ -62,6 +72,10 @@ double share(const BenchReport& report, const BenchRow& row) {
   return report.ceilings.flops > 0 ? rate(row) / report.ceilings.flops : 0;
 }
 
+double pictures_per_second(const BenchReport& report, double seconds) {
+  return seconds > 0 ? static_cast<double>(report.request.count) / seconds : 0;
+}
+
 // All stages as one.
 BenchRow sum(const BenchReport& report) {
   BenchRow total{.name = "total", .seconds = 0, .flops = 0};
@@ -85,6 +99,7 @@ OrderedJson stages_json(const BenchReport& report) {
   OrderedJson array = OrderedJson::array();
   for (const BenchRow& row : report.stages) {
     array.push_back(row_json(report, row));
+    array.back()["pictures_per_second"] = pictures_per_second(report, row.seconds);
     array.back()["planned_bytes"] = row.planned;
     array.back()["memory_bytes"] = row.memory;
   }
@@ -97,7 +112,7 @@ OrderedJson rows_json(const BenchReport& report, const std::vector<BenchRow>& ro
   return array;
 }
 
-// Each kind of operation at its median in `repeat` profiled pictures, the most time first.
+// Each kind of operation at its median in `repeat` profiled runs, the most time first.
 std::vector<BenchRow> profile_operations(Pipeline& pipeline, const Request& request, int repeat) {
   std::map<std::string, BenchRow> found;
   std::map<std::string, std::vector<double>> seconds;
@@ -130,7 +145,7 @@ BenchReport run_bench(Pipeline& pipeline, const Request& request, int repeat) {
   report.choices = choices_text(plan);
   for (const StagePlan& stage : plan.stages) {
     report.stages.push_back({.name = std::string(name_of(stage.stage)),
-                             .calls = stage.stage == Stage::Denoise ? *report.request.steps : 1,
+                             .calls = calls_of(stage.stage, *report.request.steps, plan),
                              .flops = stage.flops,
                              .planned = stage.total});
   }
@@ -158,42 +173,47 @@ BenchReport run_bench(Pipeline& pipeline, const Request& request, int repeat) {
 
 std::string bench_table(const BenchReport& report) {
   std::string text = fmt::format(
-      "{}, {}x{}, {} steps\n{}\npeak {:.1f} GFLOP/s, memory {:.1f} GB/s, measured in this "
+      "{}, {}\n{}\npeak {:.1f} GFLOP/s, memory {:.1f} GB/s, measured in this "
       "run{}\n{}\n",
-      report.model, *report.request.width, *report.request.height, *report.request.steps,
-      report.device, report.ceilings.flops / 1e9, report.ceilings.bandwidth / 1e9,
+      report.model, size_text(report.request), report.device, report.ceilings.flops / 1e9,
+      report.ceilings.bandwidth / 1e9,
       report.ceilings.transfer > 0
           ? fmt::format("; copies to the device {:.1f} GB/s", report.ceilings.transfer / 1e9)
           : "",
       report.choices);
-  const auto head = [&](const char* name) {
-    text += fmt::format("\n{:<22}{:>7}{:>14}{:>11}{:>11}{:>10}\n", name, "calls", "time", "GFLOP",
-                        "GFLOP/s", "of peak");
+  const auto head = [](const char* name, const char* last) {
+    return fmt::format("\n{:<22}{:>7}{:>14}{:>11}{:>11}{:>10}{}\n", name, "calls", "time", "GFLOP",
+                       "GFLOP/s", "of peak", last);
   };
-  const auto add = [&](const BenchRow& row) {
-    text += fmt::format("{:<22}{:>7}{:>11.2f} ms", row.name, row.calls, row.seconds * 1e3);
+  const auto line = [&](const BenchRow& row) {
+    std::string numbers =
+        fmt::format("{:<22}{:>7}{:>11.2f} ms", row.name, row.calls, row.seconds * 1e3);
     if (row.flops > 0) {
-      text += fmt::format("{:>11.2f}{:>11.1f}{:>8.1f} %", row.flops / 1e9, rate(row) / 1e9,
-                          share(report, row) * 100);
+      numbers += fmt::format("{:>11.2f}{:>11.1f}{:>8.1f} %", row.flops / 1e9, rate(row) / 1e9,
+                             share(report, row) * 100);
     }
-    text += '\n';
+    return numbers;
   };
-  head("stage");
-  for (const BenchRow& row : report.stages) add(row);
-  add(sum(report));
+  std::vector<BenchRow> stages = report.stages;
+  stages.push_back(sum(report));
+  text += head("stage", "  pictures/s");
+  for (const BenchRow& row : stages)
+    text += fmt::format("{}{:>12.2f}\n", line(row), pictures_per_second(report, row.seconds));
   text += fmt::format("\n{:<22}{:>16}{:>16}\n", "memory", "planned", "at its end");
   for (const BenchRow& row : report.stages) {
     text += fmt::format("{:<22}{:>12.1f} MiB{:>12.1f} MiB\n", row.name,
                         static_cast<double>(row.planned) / 0x1p20,
                         static_cast<double>(row.memory) / 0x1p20);
   }
-  head("operation");
-  for (const BenchRow& row : report.operations) add(row);
+  text += head("operation", "");
+  for (const BenchRow& row : report.operations) text += line(row) + '\n';
   text += fmt::format(
-      "\nmedian of {}; a warm picture takes {:.3f} s (least {:.3f} s), the first one {:.3f} s "
-      "({:.3f} s of it loading); peak memory of the process {:.1f} MiB\n",
-      report.repeat, report.warm_seconds, report.least_seconds, report.first_seconds,
-      report.load_seconds, static_cast<double>(report.peak_memory) / 0x1p20);
+      "\nmedian of {}; warm it takes {:.3f} s (least {:.3f} s), {:.3f} pictures a second; the "
+      "first "
+      "time {:.3f} s ({:.3f} s of it loading); peak memory of the process {:.1f} MiB\n",
+      report.repeat, report.warm_seconds, report.least_seconds,
+      pictures_per_second(report, report.warm_seconds), report.first_seconds, report.load_seconds,
+      static_cast<double>(report.peak_memory) / 0x1p20);
   return text;
 }
 
@@ -203,6 +223,7 @@ std::string bench_json(const BenchReport& report) {
                     {"width", *report.request.width},
                     {"height", *report.request.height},
                     {"steps", *report.request.steps},
+                    {"count", report.request.count},
                     {"repeat", report.repeat},
                     {"peak_flops_per_second", report.ceilings.flops},
                     {"peak_bytes_per_second", report.ceilings.bandwidth},
@@ -211,6 +232,7 @@ std::string bench_json(const BenchReport& report) {
                     {"total", row_json(report, sum(report))},
                     {"operations", rows_json(report, report.operations)},
                     {"warm_seconds", report.warm_seconds},
+                    {"pictures_per_second", pictures_per_second(report, report.warm_seconds)},
                     {"least_seconds", report.least_seconds},
                     {"first_seconds", report.first_seconds},
                     {"load_seconds", report.load_seconds},
@@ -229,7 +251,8 @@ void bench(const BenchOptions& options) {
   const Request request{.prompt = options.prompt,
                         .width = options.draw.width,
                         .height = options.draw.height,
-                        .steps = options.draw.steps};
+                        .steps = options.draw.steps,
+                        .count = options.draw.count};
   BenchReport report = run_bench(pipeline, request, options.repeat);
   report.model = model_name(place.origin());
   print_to_stdout(options.draw.json ? bench_json(report) + "\n" : bench_table(report));

@@ -10,7 +10,7 @@
 
 namespace zimage::cli {
 
-// A stage of one picture, or all operations of one kind in it.
+// A stage of one request, or all operations of one kind in it.
 struct BenchRow {
   std::string name;
   std::int64_t calls = 1;
@@ -26,18 +26,18 @@ struct BenchReport {
   std::string device;
   int repeat = 1;
   Ceilings ceilings;             // measured in the same run
-  double first_seconds = 0;      // the first picture, with the loading of weights
+  double first_seconds = 0;      // of the first time, with the loading of weights
   double load_seconds = 0;       // the part of it that loads
-  std::vector<BenchRow> stages;  // of the warm pictures
+  std::vector<BenchRow> stages;  // of the warm repeats
   // The most time first. Each operation was waited for, so their sum exceeds that of the stages.
   std::vector<BenchRow> operations;
-  double warm_seconds = 0;        // the median of whole warm pictures
+  double warm_seconds = 0;        // the median of whole warm requests
   double least_seconds = 0;       // the best of them
   std::string choices;            // what the plan does to fit
   std::uint64_t peak_memory = 0;  // bytes
 };
 
-// Draws one picture to load the weights, then `repeat` more; measures the ceilings before and
+// Draws the request once to load the weights, then `repeat` times; measures the ceilings before and
 // after, and keeps the higher ones. Throws what Pipeline throws.
 BenchReport run_bench(Pipeline& pipeline, const Request& request, int repeat);
 

@@ -15,6 +15,7 @@ BenchReport example() {
   report.request.width = 256;
   report.request.height = 128;
   report.request.steps = 8;
+  report.request.count = 2;
   report.model = "zimage-tiny";
   report.device = "cpu: AVX2, 2 threads";
   report.repeat = 3;
@@ -40,23 +41,22 @@ BenchReport example() {
 
 TEST(BenchTable, ComparesEveryRowWithThePeak) {
   const std::string text = bench_table(example());
-  EXPECT_THAT(text, HasSubstr("zimage-tiny, 256x128, 8 steps\ncpu: AVX2, 2 threads\n"));
+  EXPECT_THAT(text, HasSubstr("zimage-tiny, 256x128, 8 steps, 2 pictures\ncpu: AVX2, 2 threads\n"));
   EXPECT_THAT(text, HasSubstr("peak 200.0 GFLOP/s, memory 10.0 GB/s, measured in this run\n"
                               "every network stays loaded\n"));
   EXPECT_THAT(text, HasSubstr("denoise                      150.0 MiB       149.0 MiB\n"));
-  EXPECT_THAT(
-      text,
-      HasSubstr("denoise                     8     400.00 ms      54.00      135.0    67.5 %\n"));
-  EXPECT_THAT(
-      text,
-      HasSubstr("total                       1    1000.00 ms     132.00      132.0    66.0 %\n"));
+  EXPECT_THAT(text, HasSubstr("denoise                     8     400.00 ms      54.00      135.0   "
+                              " 67.5 %        5.00\n"));
+  EXPECT_THAT(text, HasSubstr("total                       1    1000.00 ms     132.00      132.0   "
+                              " 66.0 %        2.00\n"));
   EXPECT_THAT(
       text,
       HasSubstr("linear                    179     250.00 ms      40.00      160.0    80.0 %\n"));
   EXPECT_THAT(
       text, HasSubstr("copy                       24       0.10 ms\n"));  // no arithmetic, no share
-  EXPECT_THAT(text, HasSubstr("median of 3; a warm picture takes 1.002 s (least 0.990 s), the "
-                              "first one 1.500 s (0.100 s of it loading)"));
+  EXPECT_THAT(text,
+              HasSubstr("median of 3; warm it takes 1.002 s (least 0.990 s), 1.996 pictures a "
+                        "second; the first time 1.500 s (0.100 s of it loading)"));
   EXPECT_THAT(text, HasSubstr("peak memory of the process 200.0 MiB\n"));
 }
 
@@ -68,6 +68,9 @@ TEST(BenchJson, HoldsTheSameNumbers) {
   EXPECT_EQ(json.at("stages").at(1).at("memory_bytes"), 149 << 20);
   EXPECT_EQ(json.at("operations").at(1).at("name"), "copy");
   EXPECT_EQ(json.at("peak_memory_bytes"), 200 << 20);
+  EXPECT_EQ(json.at("count"), 2);
+  EXPECT_DOUBLE_EQ(json.at("pictures_per_second"), 2 / 1.002);
+  EXPECT_DOUBLE_EQ(json.at("stages").at(1).at("pictures_per_second"), 5);
 }
 
 }  // namespace

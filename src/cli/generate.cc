@@ -10,6 +10,7 @@
 #include <iostream>
 #include <random>
 #include <string>
+#include <vector>
 
 #include "base/process_memory.h"
 #include "cli/console.h"
@@ -52,7 +53,9 @@ void tell_plan(Console& console, const Plan& plan) {
   const bool streams = std::any_of(plan.stages.begin(), plan.stages.end(),
                                    [](const StagePlan& stage) { return stage.streamed > 0; });
   const bool fits = plan.total <= plan.available;
-  if (fits && (streams || plan.tile > 0)) console.note("to save memory: " + choices_text(plan));
+  const bool splits = plan.pictures_per_pass < plan.count;
+  if (fits && (splits || streams || plan.tile > 0))
+    console.note("to save memory: " + choices_text(plan));
 }
 
 void tell_result(Console& console, const Result& result) {
@@ -61,15 +64,14 @@ void tell_result(Console& console, const Result& result) {
         fmt::format("the prompt has {} tokens, the model reads {}: the last {} were dropped",
                     result.tokens + result.tokens_dropped, result.tokens, result.tokens_dropped));
   }
-  if (result.drawn_width != result.images.front().width ||
-      result.drawn_height != result.images.front().height) {
+  const Image& image = result.images.front();
+  if (result.drawn_width != image.width || result.drawn_height != image.height) {
     console.note(fmt::format("drawn at {}x{}, cropped to {}x{}", result.drawn_width,
-                             result.drawn_height, result.images.front().width,
-                             result.images.front().height));
+                             result.drawn_height, image.width, image.height));
   }
 }
 
-// Seconds of everything, as `-v` and `--json` tell them.
+// Seconds of everything up to here, as `-v` and `--json` tell them.
 OrderedJson stage_seconds(const Timings& timings, double save, double total) {
   return {{"load", timings.load},
           {"text_encoder", timings.encode_prompt},
@@ -97,8 +99,10 @@ OrderedJson report(const Provenance& provenance, const Result& result, const std
                    const OrderedJson& seconds) {
   return {{"file", file},
           {"seed", result.request.seed},
-          {"width", result.images.front().width},
-          {"height", result.images.front().height},
+          {"count", result.request.count},
+          {"index", provenance.index},
+          {"width", *result.request.width},
+          {"height", *result.request.height},
           {"steps", *result.request.steps},
           {"rng", name_of(result.request.rng)},
           {"tokens", result.tokens},
@@ -110,22 +114,29 @@ OrderedJson report(const Provenance& provenance, const Result& result, const std
           {"version", version()}};
 }
 
+Request request_of(const GenerateOptions& options) {
+  return {.prompt = read_prompt(options, std::cin),
+          .width = options.draw.width,
+          .height = options.draw.height,
+          .steps = options.draw.steps,
+          .seed = options.seed ? *options.seed : random_seed(),
+          .rng = options.rng,
+          .count = options.draw.count};
+}
+
 }  // namespace
 
 void generate(const GenerateOptions& options, Interrupt& interrupt) {
   const Clock::time_point start = Clock::now();
-  const Request request{.prompt = read_prompt(options, std::cin),
-                        .width = options.draw.width,
-                        .height = options.draw.height,
-                        .steps = options.draw.steps,
-                        .seed = options.seed ? *options.seed : random_seed(),
-                        .rng = options.rng};
+  const Request request = request_of(options);
   interrupt.watch(OutputFile::abandon);
   Console console(options.verbosity);
   const LogToConsole log(console);
   const ModelLocation place = find_model(options.draw.model, ModelPlaces::of_this_process());
-  const OutputFile output(options.output, fmt::format("zimage-{}.png", request.seed),
-                          options.force ? Overwrite::Allowed : Overwrite::Never);
+  const std::vector<OutputFile> outputs =
+      OutputFile(options.output, fmt::format("zimage-{}.png", request.seed),
+                 options.force ? Overwrite::Allowed : Overwrite::Never)
+          .for_pictures(request.count);
 
   if (!options.seed) console.note(fmt::format("seed {}", request.seed));
   console.detail(fmt::format("model {}", place.origin().string()));
@@ -133,7 +144,8 @@ void generate(const GenerateOptions& options, Interrupt& interrupt) {
   Pipeline pipeline(pipeline_options(place, options.draw));
   const std::string device = pipeline.device_description();
   console.detail(fmt::format("device {}", device));
-  tell_plan(console, pipeline.plan(request));
+  const Plan plan = pipeline.plan(request);
+  tell_plan(console, plan);
 
   const Result result = pipeline.generate(
       request, [&console](const Progress& progress) { console.progress(progress); },
@@ -141,26 +153,28 @@ void generate(const GenerateOptions& options, Interrupt& interrupt) {
   console.clear();
   tell_result(console, result);
 
+  Provenance provenance{.request = result.request,
+                        .model = model_name(place.origin()),
+                        .device = device,
+                        .precision = options.draw.precision,
+                        .encoding = options.draw.encoding};
   const Clock::time_point save_start = Clock::now();
-  const Provenance provenance{.request = result.request,
-                              .model = model_name(place.origin()),
-                              .device = device,
-                              .precision = options.draw.precision,
-                              .encoding = options.draw.encoding};
-  const std::filesystem::path file =
-      output.write(encode_png(result.images.front(), metadata(provenance)), interrupt.token());
-  const OrderedJson seconds =
-      stage_seconds(result.timings, seconds_since(save_start), seconds_since(start));
-  tell_times(console, seconds, *result.request.steps);
-
-  const std::string line = options.draw.json
-                               ? json_line(report(provenance, result, file.string(), seconds))
-                               : file.string();
-  if (!output.is_standard_output()) {
-    print_to_stdout(line + "\n");
-  } else if (options.draw.json) {
-    console.always(line);
+  OrderedJson seconds;
+  for (std::size_t i = 0; i < outputs.size(); ++i) {
+    provenance.index = static_cast<std::int64_t>(i);
+    const std::filesystem::path file =
+        outputs[i].write(encode_png(result.images[i], metadata(provenance)), interrupt.token());
+    seconds = stage_seconds(result.timings, seconds_since(save_start), seconds_since(start));
+    const std::string line = options.draw.json
+                                 ? json_line(report(provenance, result, file.string(), seconds))
+                                 : file.string();
+    if (!outputs[i].is_standard_output()) {
+      print_to_stdout(line + "\n");
+    } else if (options.draw.json) {
+      console.always(line);
+    }
   }
+  tell_times(console, seconds, *result.request.steps * plan.passes());
 }
 
 }  // namespace zimage::cli

@@ -1,4 +1,4 @@
-// `zimage generate`: a request in, a PNG file out.
+// `zimage generate`: a request in, PNG files out.
 #pragma once
 
 #include "cli/interrupt.h"
@@ -6,8 +6,9 @@
 
 namespace zimage::cli {
 
-// Draws and writes one picture, and prints its path (or the JSON line) to standard output. From the
-// moment when the prompt is read, `interrupt` watches for signals.
+// Draws and writes the request's pictures, and prints the path of each (or its JSON line) to
+// standard output as soon as it is there. From the moment when the prompt is read, `interrupt`
+// watches for signals.
 // Throws what the parts throw; Cancelled after a signal.
 void generate(const GenerateOptions& options, Interrupt& interrupt);
 

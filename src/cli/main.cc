@@ -88,8 +88,10 @@ int main(int argc, char** argv) {
   try {
     const std::vector<std::string> arguments(argv + (argc > 0 ? 1 : 0), argv + argc);
     const zimage::cli::Command command = zimage::cli::parse_arguments(arguments);
-    if (std::holds_alternative<zimage::cli::GenerateOptions>(command)) {
-      interrupted = "interrupted; no picture was written";
+    if (const auto* generate = std::get_if<zimage::cli::GenerateOptions>(&command)) {
+      interrupted = generate->draw.count == 1
+                        ? "interrupted; no picture was written"
+                        : "interrupted; no picture was written but those whose path was printed";
     } else if (std::holds_alternative<zimage::cli::ConvertOptions>(command)) {
       interrupted = "interrupted; nothing was written";
     } else if (std::holds_alternative<zimage::cli::PullOptions>(command)) {

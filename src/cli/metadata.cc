@@ -23,13 +23,16 @@ std::string a1111_parameters(const Provenance& provenance) {
   const Request& request = provenance.request;
   std::string text = request.prompt;
   if (!text.empty()) text += '\n';
+  const std::string batch = request.count == 1 ? ""
+                                               : fmt::format("Batch size: {}, Batch pos: {}, ",
+                                                             request.count, provenance.index);
   // In A1111's terms a CFG scale of 1 is one forward a step without guidance (0 in diffusers' terms
   // for this model), and its RNG "NV" is the CUDA generator on any machine.
   text += fmt::format(
-      "Steps: {}, Sampler: Euler, CFG scale: 1, Seed: {}, Size: {}x{}, Model: {}, RNG: {}, "
+      "Steps: {}, Sampler: Euler, CFG scale: 1, Seed: {}, Size: {}x{}, Model: {}, {}RNG: {}, "
       "Version: zimage {}",
       request.steps.value_or(0), request.seed, request.width.value_or(0),
-      request.height.value_or(0), a1111_value(provenance.model),
+      request.height.value_or(0), a1111_value(provenance.model), batch,
       request.rng == RngKind::Cpu ? "CPU" : "NV", version());
   return text;
 }
@@ -44,6 +47,8 @@ std::string request_json(const Provenance& provenance) {
                                {"steps", request.steps.value_or(0)},
                                {"seed", request.seed},
                                {"rng", name_of(request.rng)},
+                               {"count", request.count},
+                               {"index", provenance.index},
                                {"model", provenance.model},
                                {"device", provenance.device},
                                {"precision", provenance.precision},

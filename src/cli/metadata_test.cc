@@ -32,6 +32,15 @@ TEST(A1111Parameters, ArePromptAndOneLineOfSettings) {
                 end_of_parameters());
 }
 
+TEST(A1111Parameters, TellTheBatchOfSeveralPictures) {
+  Provenance provenance = example();
+  provenance.request.count = 4;
+  provenance.index = 2;
+  EXPECT_NE(a1111_parameters(provenance)
+                .find("Model: zimage-tiny, Batch size: 4, Batch pos: 2, RNG: NV, "),
+            std::string::npos);
+}
+
 TEST(A1111Parameters, AnEmptyPromptHasNoLine) {
   Provenance provenance = example();
   provenance.request.prompt = "";
@@ -59,6 +68,8 @@ TEST(RequestJson, HoldsEverythingThatDecidesThePicture) {
   EXPECT_EQ(json.at("steps"), 8);
   EXPECT_EQ(json.at("seed").get<std::uint64_t>(), 18446744073709551615U);
   EXPECT_EQ(json.at("rng"), "cuda");
+  EXPECT_EQ(json.at("count"), 1);
+  EXPECT_EQ(json.at("index"), 0);
   EXPECT_EQ(json.at("model"), "zimage-tiny");
   EXPECT_EQ(json.at("device"), "cpu: AVX2, 2 threads");
   EXPECT_EQ(json.at("precision"), "exact");

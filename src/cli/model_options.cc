@@ -70,6 +70,28 @@ void add_parts(CLI::App& app, ModelOptions& options) {
       ->group("Parts");
 }
 
+void add_size(CLI::App& app, DrawOptions& options) {
+  add_value(
+      app, "--size", "WxH",
+      [&options](const std::string& text) {
+        const Size size = parse_size("--size", text);
+        options.width = size.width;
+        options.height = size.height;
+      },
+      "Width and height at once")
+      ->group("Picture");
+}
+
+void add_count(CLI::App& app, DrawOptions& options) {
+  add_value(
+      app, "-n,--count", "N",
+      [&options](const std::string& text) {
+        options.count = parse_small_count("--count", text, static_cast<int>(kMaxCount));
+      },
+      "Pictures of the prompt, 1 to 64: drawn at once, or as many at once as fit (default: 1)")
+      ->group("Picture");
+}
+
 void add_loading(CLI::App& app, DrawOptions& options) {
   add_value(
       app, "--load", "MODE",

@@ -25,6 +25,11 @@ void add_model(CLI::App& app, const std::string& names, ModelOptions& options);
 // Those that name files in place of its parts.
 void add_parts(CLI::App& app, ModelOptions& options);
 
+// --size.
+void add_size(CLI::App& app, DrawOptions& options);
+// -n, --count.
+void add_count(CLI::App& app, DrawOptions& options);
+
 // How weights are loaded: --load, --weights, --weights-cache.
 void add_loading(CLI::App& app, DrawOptions& options);
 

@@ -41,9 +41,10 @@ constexpr const char* kGenerateFooter =
     "  zimage generate -m ~/models/Z-Image-Turbo --prompt-file prompt.txt -o pictures/\n"
     "  zimage generate -m Tongyi-MAI/Z-Image-Turbo -p \"a green leaf\"\n"
     "  zimage generate -p \"a green leaf\" --json | jq .seconds\n"
+    "  zimage generate -p \"a green leaf\" -n 4 -o leaf.png\n"
     "  zimage generate -p \"a green leaf\" -o - > leaf.png\n"
     "\n"
-    "The picture's path is printed to standard output, everything else to standard error. The PNG\n"
+    "Each picture's path is printed to standard output, everything else to standard error. A PNG\n"
     "carries the request (text chunks \"parameters\" and \"zimage\"), enough to draw it again.\n"
     "\n";
 
@@ -56,6 +57,7 @@ constexpr const char* kBenchFooter =
     "Examples:\n"
     "  zimage bench\n"
     "  zimage bench --size 512x512 --steps 4 --repeat 5 -t 2 --json\n"
+    "  zimage bench --size 512x512 --count 4\n"
     "  zimage bench --device cuda --config z-image-turbo --repeat 5\n"
     "\n"
     "Shares are of the device's best rate for matrix products, measured in the same run (f32 FMA "
@@ -73,18 +75,6 @@ constexpr const char* kPlanFooter =
     "card, of its own memory. \"other\" is what is neither of the three: the program, networks "
     "that\n"
     "stay from earlier stages, pixels, and pages of files that are being read.\n";
-
-void add_size(CLI::App& app, DrawOptions& options) {
-  add_value(
-      app, "--size", "WxH",
-      [&options](const std::string& text) {
-        const Size size = parse_size("--size", text);
-        options.width = size.width;
-        options.height = size.height;
-      },
-      "Width and height at once")
-      ->group("Picture");
-}
 
 void add_machine_options(CLI::App& app, DrawOptions& options) {
   add_value(
@@ -151,6 +141,7 @@ void add_draw_options(CLI::App& app, DrawOptions& options) {
       [&options](const std::string& text) { options.steps = parse_count("--steps", text); },
       "Forwards of the transformer (default: the model's, 8 for Turbo)")
       ->group("Picture");
+  add_count(app, options);
   add_machine_options(app, options);
 }
 
@@ -162,14 +153,15 @@ void add_generate(CLI::App& app, GenerateOptions& options) {
   add_text(
       app, "-o,--output", "PATH", options.output,
       "A file, or a folder for the default name zimage-SEED.png (default: the current folder);\n"
-      "- is standard output. An existing file is kept: the next free name is taken");
+      "- is standard output. An existing file is kept: the next free name is taken. Of several\n"
+      "pictures: name-1.png, name-2.png and so on");
   app.add_flag("--force", options.force, "Overwrite an existing file");
   add_draw_options(app, options.draw);
   add_size(app, options.draw);
   add_value(
       app, "--seed", "N",
       [&options](const std::string& text) { options.seed = parse_seed("--seed", text); },
-      "0 to 2^64-1: one seed, one picture (default: random, and printed)")
+      "0 to 2^64-1: one seed, one picture, or --count of them (default: random, and printed)")
       ->group("Picture");
   add_value(
       app, "--rng", "KIND",
@@ -185,9 +177,10 @@ void add_generate(CLI::App& app, GenerateOptions& options) {
       ->group("Messages");
   app.add_flag_callback(
          "-q,--quiet", [&options] { options.verbosity = Verbosity::Quiet; },
-         "Print the picture's path and errors only")
+         "Print the pictures' paths and errors only")
       ->group("Messages");
-  app.add_flag("--json", options.draw.json, "Print one line of JSON instead of the path")
+  app.add_flag("--json", options.draw.json,
+               "Print one line of JSON for each picture instead of its path")
       ->group("Messages");
   app.footer(std::string(kGenerateFooter) + kExitCodes);
 }
@@ -214,7 +207,7 @@ void add_bench(CLI::App& app, BenchOptions& options) {
       [&options](const std::string& text) {
         options.repeat = parse_small_count("--repeat", text, kMaxRepeats);
       },
-      "Pictures to draw; the median of each stage counts (default: 3)");
+      "Times to draw; the median of each stage counts (default: 3)");
   add_config(app, options.config);
   app.add_flag("--random-weights", options.random_weights,
                "Fill the networks with random numbers: the model's configuration files suffice");
@@ -357,7 +350,7 @@ Command parse_arguments(const std::vector<std::string>& arguments) {
   PullOptions pull;
   PullText pull_text;
   ConvertOptions convert;
-  CLI::App* generate_app = app.add_subcommand("generate", "Draw a picture from a prompt");
+  CLI::App* generate_app = app.add_subcommand("generate", "Draw pictures from a prompt");
   CLI::App* info_app =
       app.add_subcommand("info", "Print a model's parts, sizes, dtypes and parameter counts");
   CLI::App* bench_app =
@@ -371,7 +364,7 @@ Command parse_arguments(const std::vector<std::string>& arguments) {
   add_generate(*generate_app, generate);
   add_info(*info_app, info);
   CLI::App* plan_app =
-      app.add_subcommand("plan", "Print the memory that a picture would need, loading nothing");
+      app.add_subcommand("plan", "Print the memory that pictures would need, loading nothing");
   add_bench(*bench_app, bench);
   add_plan(*plan_app, plan);
   add_models(*models_app, models);

@@ -30,12 +30,13 @@ struct ModelOptions {
   std::optional<std::string> tokenizer = {};  // or a folder that holds tokenizer.json
 };
 
-// What `generate` and `bench` share: which picture, and where it is computed.
+// What `generate`, `plan` and `bench` share: which pictures, and where they are computed.
 struct DrawOptions {
   ModelOptions model;
   std::optional<std::int64_t> width;
   std::optional<std::int64_t> height;
   std::optional<std::int64_t> steps;
+  std::int64_t count = 1;  // pictures
   std::string device = "auto";
   std::string precision = "auto";
   std::string encoding = "auto";

@@ -31,6 +31,7 @@ TEST(Generate, LeavesDefaultsToTheModel) {
   EXPECT_FALSE(options.prompt_file || options.output || options.seed || options.force);
   EXPECT_FALSE(options.draw.model.name || options.draw.width || options.draw.height ||
                options.draw.steps);
+  EXPECT_EQ(options.draw.count, 1);
   EXPECT_EQ(options.draw.device, "auto");
   EXPECT_EQ(options.draw.threads, 0);
   EXPECT_EQ(options.rng, RngKind::Cpu);
@@ -39,25 +40,21 @@ TEST(Generate, LeavesDefaultsToTheModel) {
 }
 
 TEST(Generate, TakesEveryLongOption) {
-  const GenerateOptions options = generate_options({"--model",       "m",
-                                                    "--prompt-file", "f",
-                                                    "--output",      "o",
-                                                    "--width",       "320",
-                                                    "--height",      "240",
-                                                    "--steps",       "4",
-                                                    "--seed",        "18446744073709551615",
-                                                    "--rng",         "cuda",
-                                                    "--threads",     "3",
-                                                    "--device",      "cuda:1",
-                                                    "--precision",   "exact",
-                                                    "--verbose",     "--json",
-                                                    "--force"});
+  const GenerateOptions options =
+      generate_options({"--model",   "m",      "--prompt-file", "f",
+                        "--output",  "o",      "--width",       "320",
+                        "--height",  "240",    "--steps",       "4",
+                        "--count",   "64",     "--seed",        "18446744073709551615",
+                        "--rng",     "cuda",   "--threads",     "3",
+                        "--device",  "cuda:1", "--precision",   "exact",
+                        "--verbose", "--json", "--force"});
   EXPECT_EQ(options.draw.model.name, "m");
   EXPECT_EQ(options.prompt_file, "f");
   EXPECT_EQ(options.output, "o");
   EXPECT_EQ(options.draw.width, 320);
   EXPECT_EQ(options.draw.height, 240);
   EXPECT_EQ(options.draw.steps, 4);
+  EXPECT_EQ(options.draw.count, 64);
   EXPECT_EQ(options.seed, 18446744073709551615U);
   EXPECT_EQ(options.rng, RngKind::Cuda);
   EXPECT_EQ(options.draw.threads, 3);

@@ -169,6 +169,23 @@ OutputFile::OutputFile(const std::optional<std::string>& argument, const std::st
   if (kind_ == Kind::RegularFile) try_place();
 }
 
+std::vector<OutputFile> OutputFile::for_pictures(std::int64_t count) const {
+  if (count == 1) return {*this};
+  if (kind_ != Kind::RegularFile) {
+    throw Error(
+        ErrorCode::InvalidArgument,
+        fmt::format("--output: {} takes one picture, found --count {}",
+                    is_standard_output() ? "standard output" : quote(path_.string()), count));
+  }
+  std::vector<OutputFile> places(static_cast<std::size_t>(count), *this);
+  int number = 0;
+  for (OutputFile& place : places) {
+    place.path_ = numbered(path_, ++number);
+    place.try_place();
+  }
+  return places;
+}
+
 void OutputFile::classify(const std::string& default_name) {
   if (path_.empty())
     throw Error(ErrorCode::InvalidArgument, "--output: expected a path, found \"\"");

@@ -9,6 +9,7 @@
 #include <stop_token>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace zimage::cli {
 
@@ -23,6 +24,10 @@ class OutputFile {
   // PNG, or standard output that is a terminal), Io (nothing can be written there).
   OutputFile(const std::optional<std::string>& argument, const std::string& default_name,
              Overwrite overwrite);
+
+  // A place for each of several pictures: name-1, name-2, ...; for one, this. Each is tried.
+  // Throws as the constructor does, and InvalidArgument where the place is no regular file.
+  std::vector<OutputFile> for_pictures(std::int64_t count) const;
 
   bool is_standard_output() const { return kind_ == Kind::StandardOutput; }
 

@@ -105,6 +105,30 @@ TEST_F(OutputFileTest, AFolderGetsTheDefaultName) {
   EXPECT_EQ(slash.write(kBytes, {}), at("default-1.png"));
 }
 
+TEST_F(OutputFileTest, SeveralPicturesAreNumbered) {
+  const OutputFile output(at("cat.png"), "default.png", Overwrite::Never);
+  put("cat-2.png", "mine");
+  std::vector<std::string> written;
+  for (const OutputFile& one : output.for_pictures(3)) written.push_back(one.write(kBytes, {}));
+  EXPECT_THAT(written, ElementsAre(at("cat-1.png"), at("cat-2-1.png"), at("cat-3.png")));
+  EXPECT_EQ(get("cat-2.png"), "mine");
+  const std::vector<OutputFile> one = output.for_pictures(1);
+  ASSERT_EQ(one.size(), 1U);
+  EXPECT_EQ(one.front().write(kBytes, {}), at("cat.png"));
+}
+
+TEST_F(OutputFileTest, AStreamTakesOnePicture) {
+  const OutputFile null("/dev/null", "default.png", Overwrite::Never);
+  EXPECT_EQ(null.for_pictures(1).size(), 1U);
+  try {
+    static_cast<void>(null.for_pictures(2));
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::InvalidArgument);
+    EXPECT_STREQ(error.what(), "--output: \"/dev/null\" takes one picture, found --count 2");
+  }
+}
+
 TEST_F(OutputFileTest, AStopBeforeTheEndLeavesNothing) {
   const OutputFile output(at("cat.png"), "default.png", Overwrite::Never);
   std::stop_source stop;

@@ -28,9 +28,8 @@ std::size_t other_bytes(const StagePlan& stage) {
 std::string picture_table(const PlannedPicture& picture) {
   const Request& request = picture.request;
   const Plan& plan = picture.plan;
-  std::string text = fmt::format("\n{}x{}, {} steps\n{:<14}{:>12}{:>14}{:>12}{:>10}{:>12}\n",
-                                 *request.width, *request.height, *request.steps, "MiB", "weights",
-                                 "activations", "workspace", "other", "total");
+  std::string text = fmt::format("\n{}\n{:<14}{:>12}{:>14}{:>12}{:>10}{:>12}\n", size_text(request),
+                                 "MiB", "weights", "activations", "workspace", "other", "total");
   for (const StagePlan& stage : plan.stages) {
     text += fmt::format("{:<14}{:>12}{:>14}{:>12}{:>10}{:>12}\n", zimage::name_of(stage.stage),
                         mebibytes(stage.weights), mebibytes(stage.activations),
@@ -59,6 +58,8 @@ OrderedJson picture_json(const PlannedPicture& picture) {
   return {{"width", *picture.request.width},
           {"height", *picture.request.height},
           {"steps", *picture.request.steps},
+          {"count", picture.plan.count},
+          {"pictures_per_pass", picture.plan.pictures_per_pass},
           {"stages", stages},
           {"keep", picture.plan.keep == Keep::All ? "all" : "none"},
           {"tile", picture.plan.tile},
@@ -79,14 +80,24 @@ DevicePlans plan_on(const std::string& device, const ModelLocation& place,
   for (const Size& size : options.sizes) sizes.emplace_back(size.width, size.height);
   if (sizes.empty()) sizes.emplace_back(options.draw.width, options.draw.height);
   for (const auto& [width, height] : sizes) {
-    const Request request{
-        .prompt = options.prompt, .width = width, .height = height, .steps = options.draw.steps};
+    const Request request{.prompt = options.prompt,
+                          .width = width,
+                          .height = height,
+                          .steps = options.draw.steps,
+                          .count = options.draw.count};
     plans.pictures.push_back({pipeline.complete(request), pipeline.plan(request)});
   }
   return plans;
 }
 
 }  // namespace
+
+std::string size_text(const Request& request) {
+  std::string text =
+      fmt::format("{}x{}, {} steps", *request.width, *request.height, *request.steps);
+  if (request.count > 1) text += fmt::format(", {} pictures", request.count);
+  return text;
+}
 
 std::string choices_text(const Plan& plan) {
   std::string text = plan.keep == Keep::All ? "every network stays loaded"
@@ -98,8 +109,13 @@ std::string choices_text(const Plan& plan) {
     if (stage.copies > 0)
       text += fmt::format(" from {} MiB of host memory", mebibytes(stage.copies));
   }
+  if (plan.pictures_per_pass < plan.count) {
+    text += fmt::format(", the {} pictures are drawn in {} passes of {}", plan.count, plan.passes(),
+                        plan.pictures_per_pass);
+    if (plan.count % plan.pictures_per_pass != 0) text += " or fewer";
+  }
   if (plan.tile > 0)
-    text += fmt::format(", the picture is decoded in tiles of {} latent pixels", plan.tile);
+    text += fmt::format(", pictures are decoded in tiles of {} latent pixels", plan.tile);
   return text;
 }
 

@@ -1,4 +1,4 @@
-// `zimage plan`: what a picture would need, stage by stage, without loading a weight.
+// `zimage plan`: what pictures would need, stage by stage, without loading a weight.
 #pragma once
 
 #include <string>
@@ -22,6 +22,8 @@ struct DevicePlans {
 
 // The table for people, each line ended.
 std::string plan_table(const DevicePlans& plans);
+// What is drawn: "256x256, 8 steps, 4 pictures". Every default is filled in.
+std::string size_text(const Request& request);
 // What the plan chose, for people: "every network stays loaded", ...
 std::string choices_text(const Plan& plan);
 // The same as one line of JSON for all devices, without a newline.

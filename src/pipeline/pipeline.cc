@@ -22,8 +22,6 @@ constexpr std::int64_t kDefaultSteps = 8;
 // Beyond any model's positions; keeps arithmetic on sizes far from overflow.
 constexpr std::int64_t kMaxPixels = std::int64_t{1} << 20;
 constexpr std::int64_t kMaxSteps = 1000;
-// Of pictures of one request: far more than a pass gains from.
-constexpr std::int64_t kMaxCount = 64;
 
 std::int64_t round_up(std::int64_t value, std::int64_t multiple) {
   return (value + multiple - 1) / multiple * multiple;

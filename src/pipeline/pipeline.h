@@ -28,6 +28,9 @@ std::vector<std::string> available_devices();
 // Which of torch's generators the noise follows.
 enum class RngKind : std::uint8_t { Cpu, Cuda };
 
+// The most pictures of one request: more gain nothing from being drawn at once.
+inline constexpr std::int64_t kMaxCount = 64;
+
 // What to draw. Absent fields take the model's defaults.
 struct Request {
   std::string prompt;  // UTF-8; may be empty
@@ -37,8 +40,8 @@ struct Request {
   std::optional<std::int64_t> steps = {};  // transformer forwards, 1 or more
   std::uint64_t seed = 0;
   RngKind rng = RngKind::Cpu;
-  // Pictures, 1 to 64, all of this prompt and size. Their noise is one draw from the seed, as that
-  // of a batch of the reference.
+  // Pictures, 1 to kMaxCount, all of this prompt and size. Their noise is one draw from the seed,
+  // as that of a batch of the reference.
   std::int64_t count = 1;
 };
 
@@ -120,6 +123,8 @@ struct Plan {
   std::size_t total = 0;  // the largest of the stages'
   // What it may be: free memory and what this pipeline holds of it, or the limit if that is less.
   std::size_t available = 0;
+
+  std::int64_t passes() const { return (count + pictures_per_pass - 1) / pictures_per_pass; }
 };
 
 struct PipelineOptions {

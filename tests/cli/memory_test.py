@@ -14,7 +14,7 @@ SHARE = 0.03
 
 class Memory(ProgramTest):
     def draw(self, *arguments):
-        """Draws one picture; its peak as the system and the program say."""
+        """Draws; the peak as the system and the program say."""
         command = self.command(
             "generate", "-p", "a red apple", "--steps", "1", "--json", "--seed", "1", *arguments
         )
@@ -26,7 +26,7 @@ class Memory(ProgramTest):
             _, status, usage = os.wait4(child.pid, 0)
             child.returncode = os.waitstatus_to_exitcode(status)
         self.assertEqual(child.returncode, 0, messages)
-        return usage.ru_maxrss * 1024, json.loads(output)["peak_memory_bytes"]
+        return usage.ru_maxrss * 1024, json.loads(output.splitlines()[-1])["peak_memory_bytes"]
 
     def plan(self, *arguments):
         """The plans of the CPU, one for each size."""
@@ -44,6 +44,18 @@ class Memory(ProgramTest):
                 self.assertEqual(f"{plan['width']}x{plan['height']}", size)
                 self.assertLess(abs(planned - measured), SHARE * measured, (size, keep, planned))
                 self.assertLess(abs(told - measured), 0.01 * measured)
+
+    def test_the_peak_of_several_pictures_is_the_planned_one(self):
+        for arguments in (
+            ("--size", "192x192", "-n", "16", "--keep", "none"),
+            ("--size", "32x32", "-n", "64", "--keep", "all"),
+            ("--size", "32x32", "-n", "64", "--keep", "all", "--memory-limit", "120MiB"),
+        ):
+            (plan,) = self.plan(*arguments)
+            self.assertTrue(plan["fits"])
+            measured, _ = self.draw(*arguments)
+            planned = plan["total_bytes"]
+            self.assertLess(abs(planned - measured), SHARE * measured, (arguments, planned))
 
     def test_the_peak_is_the_planned_one_with_a_weights_cache(self):
         for keep in ("all", "none"):

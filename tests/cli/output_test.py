@@ -34,6 +34,22 @@ class Names(ProgramTest):
         self.assertEqual((self.folder / "cat.png").read_bytes()[:4], b"\x89PNG")
         self.assertEqual(sorted(os.listdir(self.folder)), ["cat-1.png", "cat-2.png", "cat.png"])
 
+    def test_several_pictures_are_numbered(self):
+        (self.folder / "cat-2.png").write_text("mine")
+        result = self.generate("-n", "3", "-o", "cat.png")
+        self.assertEqual(self.printed(result), "cat-1.png\ncat-2-1.png\ncat-3.png\n")
+        self.assertEqual((self.folder / "cat-2.png").read_text(), "mine")
+        result = self.generate("-n", "2", "-o", "cat.png", "--force")
+        self.assertEqual(self.printed(result), "cat-1.png\ncat-2.png\n")
+        (self.folder / "all").mkdir()
+        result = self.generate("-n", "2", "-o", "all", "--seed", "7")
+        self.assertEqual(self.printed(result), "all/zimage-7-1.png\nall/zimage-7-2.png\n")
+
+    def test_a_stream_takes_one_picture(self):
+        for path, words in (("-", "standard output"), ("/dev/full", '"/dev/full"')):
+            result = self.run_program("generate", "-p", "a", "-n", "2", "-o", path)
+            self.assert_fails(result, 2, f"--output: {words} takes one picture, found --count 2")
+
     def test_a_dangling_link_is_a_name_that_is_taken(self):
         (self.folder / "cat.png").symlink_to("nowhere.png")
         self.assertEqual(self.printed(self.generate("-o", "cat.png")), "cat-1.png\n")

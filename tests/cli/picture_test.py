@@ -24,6 +24,45 @@ class Pictures(ProgramTest):
         self.assertNotEqual(first, other)
         self.assertNotEqual(first, cuda)
 
+    def test_several_pictures_are_one_batch_of_the_seed(self):
+        one, _, _ = self.draw("--seed", "5")
+        lines = self.generate("--json", "--seed", "5", "-n", "3", "-o", "c.png").stdout.splitlines()
+        reports = [json.loads(line) for line in lines]
+        self.assertEqual([r["file"] for r in reports], ["c-1.png", "c-2.png", "c-3.png"])
+        self.assertEqual([(r["index"], r["count"]) for r in reports], [(0, 3), (1, 3), (2, 3)])
+        files = [(self.folder / r["file"]).read_bytes() for r in reports]
+        pictures = [pixels(file) for file in files]
+        self.assertEqual(pictures[0], one)
+        self.assertNotEqual(pictures[1], pictures[2])
+        for index, file in enumerate(files):
+            request = json.loads(texts(file)["zimage"])
+            self.assertEqual((request["seed"], request["count"], request["index"]), (5, 3, index))
+            self.assertIn(f"Batch size: 3, Batch pos: {index}, ", texts(file)["parameters"])
+
+    def test_pictures_that_do_not_fit_at_once_are_drawn_in_passes(self):
+        def request(limit):
+            return ["--size", "32x32", "--steps", "1", "-n", "20", "--keep", "all", *limit]
+
+        def plan(*limit):
+            result = self.run_program("plan", "--json", "--device", "cpu", *request(limit))
+            return json.loads(result.stdout)["devices"][0]["pictures"][0]
+
+        whole = plan()
+        self.assertEqual((whole["count"], whole["pictures_per_pass"]), (20, 20))
+        limit = ["--memory-limit", f"{whole['total_bytes'] // 2**20 - 5}MiB"]
+        passes = -(-20 // plan(*limit)["pictures_per_pass"])
+        self.assertGreater(passes, 1)
+        self.generate("--seed", "5", "-o", "whole.png", size=request([]))
+        result = self.generate("--seed", "5", "-o", "parts.png", size=request(limit))
+        message = result.stderr.decode()
+        self.assertIn(f"to save memory: every network stays loaded, the 20 pictures", message)
+        self.assertIn(f"denoise, {passes} steps\n", message)
+        for i in range(1, 21):
+            self.assertEqual(
+                pixels((self.folder / f"parts-{i}.png").read_bytes()),
+                pixels((self.folder / f"whole-{i}.png").read_bytes()),
+            )
+
     def test_the_number_of_threads_changes_no_more_than_rounding(self):
         one, _, _ = self.draw("--seed", "5", "-t", "1")
         two, _, _ = self.draw("--seed", "5", "-t", "2")
@@ -146,10 +185,18 @@ class Bench(ProgramTest):
         self.assertRegex(text, r"(?m)^peak [\d.]+ GFLOP/s, memory [\d.]+ GB/s, measured in this run$")
         self.assertIn("\nevery network stays loaded\n", text)
         self.assertRegex(text, r"(?m)^decode +[\d.]+ MiB +[\d.]+ MiB$")
-        self.assertRegex(text, r"(?m)^median of 2; a warm picture takes")
+        self.assertRegex(text, r"(?m)^median of 2; warm it takes [\d.]+ s .* pictures a second")
         for stage in ("text encoder", "denoise", "decode", "total"):
-            self.assertRegex(text, rf"(?m)^{stage} +\d+ +[\d.]+ ms +[\d.]+ +[\d.]+ +[\d.]+ %$")
+            self.assertRegex(text, rf"(?m)^{stage} +\d+ +[\d.]+ ms +[\d.]+ +[\d.]+ +[\d.]+ % +[\d.]+$")
         self.assertRegex(text, r"(?m)^linear +\d+ +[\d.]+ ms +[\d.]+ +[\d.]+ +[\d.]+ %$")
+
+    def test_several_pictures(self):
+        report = json.loads(self.run_program(*self.ARGUMENTS, "-n", "3", "--json").stdout)
+        self.assertEqual(report["count"], 3)
+        self.assertEqual([s["calls"] for s in report["stages"]], [1, 2, 3])
+        self.assertAlmostEqual(report["pictures_per_second"], 3 / report["warm_seconds"])
+        for stage in report["stages"]:
+            self.assertAlmostEqual(stage["pictures_per_second"], 3 / stage["seconds"])
 
     def test_json(self):
         report = json.loads(self.run_program(*self.ARGUMENTS, "--json").stdout)

@@ -20,7 +20,7 @@ class Help(ProgramTest):
         text = self.run_program("generate", "--help").stdout.decode()
         for option in (
             "-m,--model -p,--prompt --prompt-file -o,--output -W,--width -H,--height --size "
-            "-s,--steps --seed --rng -t,--threads --device -v,--verbose -q,--quiet --json --force"
+            "-s,--steps -n,--count --seed --rng -t,--threads --device -v,--verbose -q,--quiet --json --force"
         ).split():
             self.assertIn(f"  {option} ", text)
         self.assertIn("Exit codes: 0 ", text)
@@ -84,6 +84,8 @@ class Refusals(ProgramTest):
             value("--device", text, "--device: expected auto, cpu, cuda or cuda:N")
         for text in ("0", "-2", "5000"):
             value("--threads", text, "--threads: expected a whole number from 1 to 4096")
+        for text in ("0", "65", "two"):
+            value("--count", text, "--count: expected a whole number from 1 to 64")
         self.refused(["bench", "--repeat", "0"], "--repeat: expected a whole number from 1 to 1000")
         value("--output", "", "--output: expected a path")
         value("--model", "", "--model: expected a folder")

@@ -76,9 +76,7 @@ WidenedTensors::WidenedTensors(std::span<const HostTensor> parts, const Backend&
     Tensor& plain = tensors_.emplace_back(Tensor{part.stored.data, dtype, part.shape});
     converted_bytes_ += plain.bytes();
     if (slab.measuring() || !backend.reads_weights()) continue;
-    copies_.push_back(
-        std::make_unique_for_overwrite<std::byte[]>(std::max<std::size_t>(plain.bytes(), 1)));
-    plain.data = copies_.back().get();
+    plain.data = copies_.emplace_back(plain.bytes()).data();
     if (is_kept) {
       std::memcpy(plain.data, part.stored.data, plain.bytes());
     } else {

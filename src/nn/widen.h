@@ -5,12 +5,12 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <span>
 #include <vector>
 
 #include "backend/backend.h"
 #include "base/host_tensor.h"
+#include "base/page_memory.h"
 
 namespace zimage {
 
@@ -39,7 +39,7 @@ class WidenedTensors {
 
  private:
   std::vector<Tensor> tensors_;
-  std::vector<std::unique_ptr<std::byte[]>> copies_;
+  std::vector<PageMemory> copies_;
   std::size_t converted_bytes_ = 0;
   std::int64_t rounded_ = 0;
 };

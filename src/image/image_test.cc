@@ -33,8 +33,8 @@ Image gradient(std::int64_t width, std::int64_t height) {
 std::string chunk_types(const std::vector<std::uint8_t>& png) {
   std::string types;
   for (std::size_t at = 8; at + 8 <= png.size();) {
-    const std::size_t size = static_cast<std::size_t>(png[at]) << 24 | png[at + 1] << 16 |
-                             png[at + 2] << 8 | png[at + 3];
+    std::size_t size = 0;
+    for (std::size_t i = at; i < at + 4; ++i) size = size << 8 | png[i];
     types +=
         (types.empty() ? "" : " ") + std::string(png.begin() + static_cast<std::ptrdiff_t>(at) + 4,
                                                  png.begin() + static_cast<std::ptrdiff_t>(at) + 8);

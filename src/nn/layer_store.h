@@ -8,10 +8,12 @@
 #include <cstdint>
 #include <functional>
 #include <limits>
+#include <stop_token>
 #include <utility>
 #include <vector>
 
 #include "backend/backend.h"
+#include "nn/run.h"
 #include "nn/weight_scope.h"
 
 namespace zimage {
@@ -82,10 +84,11 @@ auto load_module(TensorSource& source, Backend& backend, Load load) {
 // Every block stays.
 inline constexpr std::int64_t kAllLayers = std::numeric_limits<std::int64_t>::max();
 
-// Where a network's blocks are.
+// Where a network's blocks are, and who may stop their loading.
 struct LayerPlacement {
   std::int64_t resident = kAllLayers;  // as many stay on the backend, the others are streamed
   HostSlabs* copies = nullptr;  // keeps those in the form they are computed with; or read each time
+  std::stop_token stop = {};    // asked before each block
 };
 
 // Whether one of `layers` blocks is streamed, of which `resident` are not. Streamed blocks stand
@@ -113,6 +116,7 @@ class LayerStore {
   // Loads the resident blocks, and makes the copies of the others that there are not yet. Where
   // blocks are streamed, everything given must outlive this, and uses must not be recorded. Where
   // the source keeps slabs, every block is put there, and streamed ones are mapped from there.
+  // Throws Cancelled; copies that were made stay.
   LayerStore(TensorSource& source, Backend& backend, std::int64_t layers, Load load,
              const LayerPlacement& placement = {})
       : source_(&source),
@@ -127,6 +131,7 @@ class LayerStore {
     const bool ahead = reads_ahead(source, backend) && (file == nullptr || !file->is_written());
     if (ahead && layers > 0) read_ahead(0);
     for (std::int64_t layer = 0; layer < layers; ++layer) {
+      throw_if_stopped(placement.stop);
       if (ahead && layer + 1 < layers && !is_streamed(layer + 1, layers, placement.resident)) {
         read_ahead(layer + 1);
       }
@@ -148,7 +153,7 @@ class LayerStore {
     }
     slots_.resize(static_cast<std::size_t>(stream_slots(backend)));
     for (Slot& slot : slots_) slot.module.slab = backend.allocate(slot_bytes);
-    if (copies_ != nullptr) copy_to_host();
+    if (copies_ != nullptr) copy_to_host(placement.stop);
   }
 
   std::int64_t size() const { return static_cast<std::int64_t>(bytes_.size()); }
@@ -211,9 +216,10 @@ class LayerStore {
     return arena.used();
   }
 
-  void copy_to_host() {
+  void copy_to_host(const std::stop_token& stop) {
     for (const std::int64_t layer : streamed_) {
       if (copies_->has(layer)) continue;
+      throw_if_stopped(stop);
       read(slots_[0], layer);
       const std::size_t bytes = bytes_[static_cast<std::size_t>(layer)];
       if (!copies_->keep(layer, slots_[0].module.slab, bytes)) return;

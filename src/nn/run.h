@@ -10,15 +10,18 @@
 
 namespace zimage {
 
+// Throws Cancelled.
+inline void throw_if_stopped(const std::stop_token& stop) {
+  if (stop.stop_requested()) throw Error(ErrorCode::Cancelled, "stopped on request");
+}
+
 struct Run {
   Backend& backend;
   Arena& arena;
   std::stop_token stop = {};
 
   // Called between blocks. Throws Cancelled.
-  void throw_if_stopped() const {
-    if (stop.stop_requested()) throw Error(ErrorCode::Cancelled, "stopped on request");
-  }
+  void throw_if_stopped() const { zimage::throw_if_stopped(stop); }
 };
 
 }  // namespace zimage

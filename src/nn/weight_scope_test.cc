@@ -14,6 +14,7 @@
 #include "base/error.h"
 #include "base/float16.h"
 #include "base/float8.h"
+#include "error_of.h"
 #include "late_device.h"
 #include "nn/layer_store.h"
 #include "nn/random_source.h"
@@ -22,7 +23,9 @@
 namespace zimage {
 namespace {
 
+using testing::Contains;
 using testing::ElementsAre;
+using testing::Not;
 
 // Tensors of f32 numbers that count up from the given one.
 class CountingSource final : public TensorSource {
@@ -136,6 +139,34 @@ TEST(LayerStore, ReadsWhatHasNoCopy) {
     for (const std::int64_t layer : {0, 1, 2, 0, 1, 2, 2, 1, 0})
       EXPECT_EQ(values_of(store.use(layer)), values_of(all.use(layer))) << layer;
   }
+}
+
+// Loading gigabytes takes seconds, in which somebody may change his mind.
+TEST(LayerStore, StopsBetweenBlocks) {
+  CountingSource source;
+  for (const char* name : {"0.a", "1.a", "2.a"}) source.add(name, {2}, 0);
+  LateDevice backend;
+  std::stop_source stop;
+  const auto load = [&](const WeightScope& w, std::int64_t layer) {
+    const Tensor block = w[std::to_string(layer)].vector("a", 2);
+    if (layer == 1) stop.request_stop();
+    return block;
+  };
+  using Store = LayerStore<Tensor>;
+  EXPECT_EQ(error_of([&] { Store(source, backend, 3, load, {.stop = stop.get_token()}); }).code(),
+            ErrorCode::Cancelled);
+  EXPECT_THAT(source.asked, Not(Contains("2.a")));
+  // Copies in host memory that were made are kept.
+  stop = std::stop_source();
+  LateSlabs copies(3);
+  const LayerPlacement streamed{.resident = 0, .copies = &copies, .stop = stop.get_token()};
+  const auto load_slowly = [&](const WeightScope& w, std::int64_t layer) {
+    if (copies.has(0)) stop.request_stop();
+    return w[std::to_string(layer)].vector("a", 2);
+  };
+  EXPECT_EQ(error_of([&] { Store(source, backend, 3, load_slowly, streamed); }).code(),
+            ErrorCode::Cancelled);
+  EXPECT_TRUE(copies.has(0) && copies.has(1) && !copies.has(2));
 }
 
 TEST(LayerStore, StreamsAtEqualDistances) {

@@ -135,18 +135,18 @@ bool Parts::is_loaded(Stage stage) const {
   return false;
 }
 
-void Parts::load(Stage stage, std::int64_t streamed) {
+void Parts::load(Stage stage, std::int64_t streamed, const std::stop_token& stop) {
   backend_.set_encoding(encoding_of(stage));
   std::int64_t& streamed_before = streamed_[index(stage)];
   if (is_loaded(stage) && streamed_before == streamed) return;
   release(stage);
   streamed_before = streamed;
-  LayerPlacement placement;
+  LayerPlacement placement{.stop = stop};
   if (streamed > 0) {
     std::unique_ptr<HostSlabs>& copies = copies_[index(stage)];
     if (!copies) copies = backend_.make_host_slabs();
-    placement = {.resident = static_cast<std::int64_t>(size(stage).layers.size()) - streamed,
-                 .copies = copies.get()};
+    placement.resident = static_cast<std::int64_t>(size(stage).layers.size()) - streamed;
+    placement.copies = copies.get();
   }
   PartWeights& files = *files_[index(stage)];
   if (const CheckpointPart* part = files.part()) {
@@ -186,6 +186,10 @@ bool Parts::load_through(std::unique_ptr<SlabFile> slabs, Stage stage,
     }
     return true;
   } catch (const Error& error) {
+    if (error.code() == ErrorCode::Cancelled) {
+      files.keep_slabs(nullptr);
+      throw;
+    }
     log(LogLevel::Warning, std::string("weights cache: ") + error.what());
   }
   release(stage);

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <stop_token>
 #include <vector>
 
 #include "backend/plan/plan_backend.h"
@@ -56,8 +57,9 @@ class Parts {
   bool is_loaded(Stage stage) const;
   // Loads the network of a stage, if it is not loaded with as many blocks streamed; waits until it
   // is there. The backend is left with the encoding of the stage's matrices. Copies of streamed
-  // blocks in host memory stay when their network is released.
-  void load(Stage stage, std::int64_t streamed);
+  // blocks in host memory stay when their network is released. Throws Cancelled between blocks
+  // when `stop` asks; nothing of the stage is loaded then.
+  void load(Stage stage, std::int64_t streamed, const std::stop_token& stop);
   void release(Stage stage);
 
  private:

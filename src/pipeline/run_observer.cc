@@ -89,7 +89,8 @@ void RunObserver::begin(Stage stage) {
       if (other != stage) context_.parts.release(other);
     }
   }
-  context_.parts.load(stage, context_.plan.stages[static_cast<std::size_t>(stage)].streamed);
+  context_.parts.load(stage, context_.plan.stages[static_cast<std::size_t>(stage)].streamed,
+                      context_.run.stop);
   if (moves) context_.activations.reserve(activation_bytes(context_.plan, stage));
   timings.load += seconds_since(start);
   start_ = Clock::now();

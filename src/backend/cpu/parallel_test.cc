@@ -13,7 +13,7 @@ namespace {
 
 TEST(ParallelFor, DoesEveryJobOnce) {
   for (const int threads : {1, 2, 3, 9}) {
-    for (const std::size_t jobs : {0, 1, 2, 7, 1000}) {
+    for (const std::size_t jobs : {0U, 1U, 2U, 7U, 1000U}) {
       std::vector<std::atomic<int>> done(jobs);
       for (int round = 0; round < 50; ++round) {
         parallel_for(threads, jobs, [&](std::size_t job, std::size_t /*thread*/) { ++done[job]; });
@@ -83,8 +83,8 @@ TEST(ParallelFor, LetsCallersTakeTurns) {
 
 TEST(ParallelRanges, CoversTheSizeInOrder) {
   for (const int threads : {1, 3}) {
-    for (const std::size_t size : {0, 1, 5, 1000}) {
-      for (const std::size_t grain : {0, 1, 100, 5000}) {
+    for (const std::size_t size : {0U, 1U, 5U, 1000U}) {
+      for (const std::size_t grain : {0U, 1U, 100U, 5000U}) {
         std::vector<std::atomic<int>> done(size);
         parallel_ranges(threads, size, grain, [&](std::size_t begin, std::size_t end) {
           EXPECT_TRUE(end - begin >= grain || end - begin == size);

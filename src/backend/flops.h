@@ -13,7 +13,8 @@ inline double matrix_flops(const Tensor& x, const Weight& weight) {
 
 // Both products of every visible pair of rows. out [T, heads head_dim].
 inline double attention_flops(const Tensor& out, const AttentionArgs& args) {
-  const auto rows = static_cast<double>(out.dim(0) / args.segments);  // of one
+  const std::int64_t of_one = out.dim(0) / args.segments;
+  const auto rows = static_cast<double>(of_one);
   const double pairs = args.causal ? rows * (rows + 1) / 2 : rows * rows;
   return 4.0 * static_cast<double>(args.segments) * pairs * static_cast<double>(out.dim(1));
 }

@@ -19,9 +19,10 @@ std::vector<std::string> names_of(const std::string& stored, const Shape& shape 
   // Four levels of the autoencoder, as in the published model.
   const std::map<std::string, HostTensor, std::less<>> all{
       {"decoder.up.3.block.0.conv1.weight", {}}};
+  std::array<std::uint16_t, 64> numbers{};
   std::vector<std::string> names;
   for (const auto& [name, tensor] :
-       NameTranslation(all)(stored, HostTensor::plain({nullptr, DType::BF16, shape})))
+       NameTranslation(all)(stored, HostTensor::plain({numbers.data(), DType::BF16, shape})))
     names.push_back(name + " " + to_string(tensor.shape));
   return names;
 }

@@ -41,8 +41,11 @@ void read(std::span<const std::byte> file) {
   zimage::attach_scales(tensors, copies, zimage::quantized_layers(stored.metadata, "input"),
                         [](const std::string& name) { return "input: " + zimage::quote(name); });
   for (const auto& [name, tensor] : tensors) {
-    require(!tensor.is_quantized() || !name.ends_with(".comfy_quant"));
-    if (name.ends_with(".weight") && tensor.is_quantized()) widen_ends(tensor);
+    constexpr std::string_view kWeight = ".weight";
+    if (!name.ends_with(kWeight) || !tensor.is_quantized()) continue;
+    // What said how a weight is stored was taken with it.
+    require(!tensors.contains(name.substr(0, name.size() - kWeight.size()) + ".comfy_quant"));
+    widen_ends(tensor);
   }
 }
 

@@ -108,8 +108,9 @@ void add_machine_options(CLI::App& app, DrawOptions& options) {
   add_value(
       app, "--keep", "PARTS",
       [&options](const std::string& text) { options.keep = parse_keep("--keep", text); },
-      "Which networks stay loaded when their stage has ended: all, none, or auto, which is all if "
-      "they\nfit the free memory (default: auto)")
+      "Which networks stay loaded when their stage has ended: none, all, or auto, which is all if "
+      "they\nfit the free memory (default: " +
+          std::string(options.keep == Keep::Auto ? "auto" : "none") + ")")
       ->group("Machine");
   add_value(
       app, "--memory-limit", "SIZE",
@@ -211,6 +212,7 @@ void add_bench(CLI::App& app, BenchOptions& options) {
   add_config(app, options.config);
   app.add_flag("--random-weights", options.random_weights,
                "Fill the networks with random numbers: the model's configuration files suffice");
+  options.draw.keep = Keep::Auto;  // it draws again and again
   add_draw_options(app, options.draw);
   add_size(app, options.draw);
   app.add_flag("--json", options.draw.json, "Print one line of JSON");

@@ -40,7 +40,7 @@ struct DrawOptions {
   std::string device = "auto";
   std::string precision = "auto";
   std::string encoding = "auto";
-  Keep keep = Keep::Auto;
+  Keep keep = Keep::None;  // what is drawn once has no use for a network whose stage has ended
   std::size_t memory_limit = 0;  // bytes; 0: what is free
   LoadMode load = LoadMode::Map;
   WeightType weights = WeightType::Stored;

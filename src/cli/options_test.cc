@@ -32,6 +32,7 @@ TEST(Generate, LeavesDefaultsToTheModel) {
   EXPECT_FALSE(options.draw.model.name || options.draw.width || options.draw.height ||
                options.draw.steps);
   EXPECT_EQ(options.draw.count, 1);
+  EXPECT_EQ(options.draw.keep, Keep::None);
   EXPECT_EQ(options.draw.device, "auto");
   EXPECT_EQ(options.draw.threads, 0);
   EXPECT_EQ(options.rng, RngKind::Cpu);
@@ -155,6 +156,7 @@ TEST(Bench, TakesAConfigurationInPlaceOfAModel) {
   const auto options =
       std::get<BenchOptions>(parse_arguments({"bench", "--config", "z-image-turbo"}));
   EXPECT_EQ(options.config, "z-image-turbo");
+  EXPECT_EQ(options.draw.keep, Keep::Auto);
   EXPECT_EQ(std::get<PlanOptions>(parse_arguments({"plan", "--config", "c"})).config, "c");
   EXPECT_THAT(error_of({"bench", "--config", "c", "-m", "m"}), HasSubstr("--config and --model"));
   EXPECT_THAT(error_of({"bench", "--precision", "half"}),

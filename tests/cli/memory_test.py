@@ -121,6 +121,9 @@ class Memory(ProgramTest):
         released, _ = self.draw("--size", "64x64", "--keep", "none")
         # The text encoder and the transformer are 35 MiB.
         self.assertGreater(kept - released, 31 * 2**20)
+        # A program that draws once lets go of them unless it is told otherwise.
+        unasked, _ = self.draw("--size", "64x64")
+        self.assertLess(abs(unasked - released), SHARE * released)
 
 
 if __name__ == "__main__":

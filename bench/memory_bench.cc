@@ -7,19 +7,19 @@
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
+#include <span>
 #include <string>
 
+#include "base/fnv1a.h"
 #include "base/process_memory.h"
 #include "pipeline/pipeline.h"
 
 namespace {
 
-// FNV-1a.
 std::uint64_t sum_of(const zimage::Image& image) {
-  std::uint64_t sum = 0xcbf29ce484222325ULL;
-  for (const auto value : image.rgb)
-    sum = (sum ^ static_cast<std::uint64_t>(value)) * 0x100000001b3ULL;
-  return sum;
+  zimage::Fnv1a sum;
+  sum.add(std::as_bytes(std::span(image.rgb)));
+  return sum.value();
 }
 
 double mebibytes(std::size_t bytes) {

@@ -38,10 +38,7 @@ ConvertSettings settings_of(const ConvertOptions& options) {
                     .source = "IN",
                     .files = {.tokenizer = options.tokenizer.value_or("")}});
   settings.model = location.folder;
-  settings.files = {.transformer = location.transformer,
-                    .text_encoder = location.text_encoder,
-                    .vae = location.vae,
-                    .tokenizer = location.tokenizer};
+  settings.files = location.part_files();
   return settings;
 }
 

@@ -63,9 +63,9 @@ struct ConvertResult {
 
 // Writes `settings.out`. A folder has the official layout: bf16 as diffusers saves it; quantized
 // parts as one file each, under the names that ComfyUI and llama.cpp use; the autoencoder in bf16;
-// everything else copied; a configuration that is no file is written
-// as it was read. A file holds one part under those names. docs/checkpoints.md tells which
-// tensors stay in a higher precision. It appears whole, under its name, or not at all.
+// everything else copied; a configuration that is no file is written as it was
+// read. A file holds one part under those names. docs/checkpoints.md tells which tensors stay in a
+// higher precision. It appears whole, under its name, or not at all.
 // Throws InvalidArgument for what cannot be written so or for an `out` that exists, NotFound,
 // InvalidFile and Unsupported as CheckpointPart::open, Io when the disk does not hold it, Numerics
 // for NaN or infinity that the encoding cannot hold, Cancelled.

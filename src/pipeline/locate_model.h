@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "checkpoint/part_files.h"
+
 namespace zimage {
 
 struct ModelLocation {
@@ -19,6 +21,13 @@ struct ModelLocation {
 
   // What names the model: its folder, or its transformer's file.
   const std::filesystem::path& origin() const { return folder.empty() ? transformer : folder; }
+  // What a checkpoint is opened with beside the folder.
+  PartFiles part_files() const {
+    return {.transformer = transformer,
+            .text_encoder = text_encoder,
+            .vae = vae,
+            .tokenizer = tokenizer};
+  }
 };
 
 struct ModelQuery {

@@ -26,10 +26,7 @@ ModelPart to_part(const PartSummary& summary) {
 
 ModelInfo read_model_info(const ModelLocation& location) {
   const CheckpointSummary summary =
-      summarize(Checkpoint::open(location.folder, {.transformer = location.transformer,
-                                                   .text_encoder = location.text_encoder,
-                                                   .vae = location.vae,
-                                                   .tokenizer = location.tokenizer}));
+      summarize(Checkpoint::open(location.folder, location.part_files()));
   ModelInfo info{.folder = location.origin(),
                  .class_name = summary.class_name,
                  .parts = {},

@@ -186,15 +186,12 @@ bool Parts::load_through(std::unique_ptr<SlabFile> slabs, Stage stage,
     }
     return true;
   } catch (const Error& error) {
-    if (error.code() == ErrorCode::Cancelled) {
-      files.keep_slabs(nullptr);
-      throw;
-    }
+    release(stage);
+    files.keep_slabs(nullptr);
+    if (error.code() == ErrorCode::Cancelled) throw;
     log(LogLevel::Warning, std::string("weights cache: ") + error.what());
+    return false;
   }
-  release(stage);
-  files.keep_slabs(nullptr);
-  return false;
 }
 
 void Parts::release(Stage stage) {

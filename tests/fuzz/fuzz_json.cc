@@ -7,25 +7,17 @@
 #include <string>
 #include <string_view>
 
-#include "base/error.h"
 #include "base/json.h"
 #include "checkpoint/model_index.h"
 #include "checkpoint/weight_files.h"
+#include "checks.h"
 
 namespace {
 
+using zimage::fuzz::answer;
+
 using zimage::Json;
 using zimage::JsonObject;
-
-// Calls `function`; an Error is an answer, anything else ends the program.
-template <typename Function>
-void answer(const Function& function) {
-  try {
-    function();
-  } catch (const zimage::Error& error) {
-    if (std::string_view(error.what()).size() > 2000) std::abort();
-  }
-}
 
 // Reads `key` as every type, the wrong ones too.
 void read_key(const JsonObject& object, const char* key) {

@@ -2,43 +2,21 @@
 // folder and sums that are sums.
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
-#include <filesystem>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "base/error.h"
+#include "checks.h"
 #include "download/remote_listing.h"
 
 namespace {
 
+using zimage::fuzz::answer;
+using zimage::fuzz::is_sum;
+using zimage::fuzz::require;
+using zimage::fuzz::stays_inside;
+
 namespace download = zimage::download;
-
-void require(bool condition) {
-  if (!condition) std::abort();
-}
-
-// True when `path` below a folder still lies in it.
-bool stays_inside(std::string_view path) {
-  const std::filesystem::path whole = (std::filesystem::path("/folder") / path).lexically_normal();
-  return whole.string().starts_with("/folder/") && !whole.string().ends_with("/");
-}
-
-bool is_sum(std::string_view text, std::size_t digits) {
-  return text.empty() || (text.size() == digits &&
-                          text.find_first_not_of("0123456789abcdef") == std::string_view::npos);
-}
-
-// Calls `parse`, and checks that it fails with a sentence if it does.
-template <typename Parse>
-void attempt(Parse parse) {
-  try {
-    parse();
-  } catch (const zimage::Error& error) {
-    require(std::string_view(error.what()).size() < 2000);
-  }
-}
 
 void check(std::vector<download::RemoteFile> files) {
   for (const download::RemoteFile& file : files) {
@@ -56,9 +34,9 @@ void check(std::vector<download::RemoteFile> files) {
 // NOLINTNEXTLINE(readability-identifier-naming): the name that libFuzzer calls
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string_view text(reinterpret_cast<const char*>(data), size);
-  attempt([text] { check(download::parse_tree_page(text, "input")); });
-  attempt([text] { check(download::parse_file_list(text, "input")); });
-  attempt([text] { require(is_sum(download::parse_commit(text, "input"), 40)); });
+  answer([text] { check(download::parse_tree_page(text, "input")); });
+  answer([text] { check(download::parse_file_list(text, "input")); });
+  answer([text] { require(is_sum(download::parse_commit(text, "input"), 40)); });
   require(download::next_page(text).size() <= size);
   return 0;
 }

@@ -9,29 +9,18 @@
 #include <vector>
 
 #include "../small_tokenizer.h"
-#include "base/error.h"
 #include "base/utf8.h"
+#include "checks.h"
 #include "tokenizer/pretokenize.h"
 #include "tokenizer/tokenizer.h"
 
 namespace {
 
+using zimage::fuzz::answer;
+using zimage::fuzz::require;
+
 // A hostile expression may take its whole allowance of steps at every place.
 constexpr std::size_t kMaxText = 256;
-
-// Calls `function`; an Error is an answer, anything else ends the program.
-template <typename Function>
-void answer(const Function& function) {
-  try {
-    function();
-  } catch (const zimage::Error& error) {
-    if (std::string_view(error.what()).size() > 2000) std::abort();
-  }
-}
-
-void require(bool holds) {
-  if (!holds) std::abort();
-}
 
 std::string_view take_field(std::string_view& rest) {
   const std::string_view field = rest.substr(0, rest.find('\0'));

@@ -25,6 +25,7 @@ namespace {
 
 struct Options {
   CpuOptions backend;
+  std::string precision = "exact";  // or "bf16", "int16", "int8"
   std::string filter;     // only cases whose name contains it
   double seconds = 1.0;   // of runs for each case
   bool cpu_time = false;  // processor time of the calling thread: for one thread on a busy machine
@@ -95,7 +96,9 @@ struct Case {
 
 class Bench {
  public:
-  explicit Bench(const Options& options) : options_(options), backend_(options.backend) {}
+  explicit Bench(const Options& options) : options_(options), backend_(options.backend) {
+    backend_.set_encoding(encoding());
+  }
 
   void header() {
     const Rates rates = backend_.measure_rates();
@@ -129,12 +132,26 @@ class Bench {
   Backend& backend() { return backend_; }
 
  private:
-  // The peak, in the same clock.
+  Encoding encoding() const {
+    if (options_.precision == "exact") return Encoding::Plain;
+    return options_.precision == "bf16" ? Encoding::Bf16 : Encoding::Fast;
+  }
+
+  // The peak of the products' own instructions, in the same clock. The shares of operations that
+  // are no products count against it too.
   double burst() const {
-    if (!options_.cpu_time) return cpu::measure_fma(backend_.kernels(), backend_.threads(), 2);
+    const cpu::Kernels& kernels = backend_.kernels();
+    const cpu::PanelFormat format = encoding() == Encoding::Bf16 ? cpu::PanelFormat::Bf16Pairs
+                                                                 : backend_.fast_format();
+    const bool plain = encoding() == Encoding::Plain;
+    if (!options_.cpu_time) {
+      return plain ? cpu::measure_fma(kernels, backend_.threads(), 2)
+                   : cpu::measure_dot(kernels, format, backend_.threads(), 2);
+    }
     float sink = 0;
     const double begin = now(options_);
-    const double flops = backend_.kernels().fma_burst(100000, &sink);
+    const double flops =
+        plain ? kernels.fma_burst(100000, &sink) : kernels.dot.burst(format, 50000, &sink);
     return flops / (now(options_) - begin);
   }
 
@@ -297,6 +314,10 @@ Options parse(int argc, char** argv) {
       options.backend.threads = std::atoi(value);
     } else if (name == "--isa") {
       options.backend.isa = cpu::isa_from_name(value);
+    } else if (name == "--precision") {
+      options.precision = value;
+      if (options.precision == "int16") options.backend.fast = cpu::PanelFormat::Int16;
+      if (options.precision == "int8") options.backend.fast = cpu::PanelFormat::Int8;
     } else if (name == "--filter") {
       options.filter = value;
     } else if (name == "--seconds") {
@@ -305,7 +326,7 @@ Options parse(int argc, char** argv) {
       throw Error(
           ErrorCode::InvalidArgument,
           "unknown option " + std::string(name) +
-              "; there are --threads N, --isa NAME, --filter TEXT, --seconds S, --cpu-time");
+              "; there are --threads N, --isa NAME, --precision NAME, --filter TEXT, --seconds S, --cpu-time");
     }
   }
   return options;

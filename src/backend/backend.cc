@@ -123,8 +123,11 @@ void Backend::copy(const Tensor& out, const Tensor& x) {
 
 void Backend::set_encoding(Encoding encoding) {
   if (encoding == Encoding::Plain) return;
-  throw Error(ErrorCode::Unsupported,
-              "encoding fp8: " + description() + " does not have it; leave it out");
+  const char* const option = encoding == Encoding::Fp8    ? "encoding fp8"
+                             : encoding == Encoding::Bf16 ? "precision bf16"
+                                                          : "precision fast";
+  throw Error(ErrorCode::Unsupported, std::string(option) + ": " + description() +
+                                          " does not have it; leave it out");
 }
 
 Weight Backend::load_matrix(Arena& slab, std::span<const Tensor> parts, MatrixRole role) {

@@ -66,6 +66,8 @@ enum class MatrixRole : std::uint8_t {
 enum class Encoding : std::uint8_t {
   Plain,  // as the backend prefers
   Fp8,    // e4m3 with a scale for each row of weights and of activations
+  Bf16,   // both rounded to bf16, where the backend prefers more exact products
+  Fast,   // both rounded to integers of 12 or 8 bits, whichever the processor multiplies faster
 };
 
 enum class Activation : std::uint8_t { None, Silu };
@@ -122,6 +124,7 @@ struct GroupNormArgs {
 // The best rates of the device, measured in this process.
 struct Rates {
   double flops = 0;      // floating-point operations a second, in the type linear() computes in
+  double encoded = 0;    // operations a second of the encoding that is set; 0 if that is Plain
   double bandwidth = 0;  // bytes a second read from memory
   double transfer = 0;   // bytes a second that HostSlabs copies to a device
 };

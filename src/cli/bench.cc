@@ -60,6 +60,7 @@ double median(std::vector<double> values) {
 
 void raise(Ceilings& ceilings, const Ceilings& measured) {
   ceilings.flops = std::max(ceilings.flops, measured.flops);
+  ceilings.encoded = std::max(ceilings.encoded, measured.encoded);
   ceilings.bandwidth = std::max(ceilings.bandwidth, measured.bandwidth);
   ceilings.transfer = std::max(ceilings.transfer, measured.transfer);
 }
@@ -70,6 +71,11 @@ double rate(const BenchRow& row) {
 
 double share(const BenchReport& report, const BenchRow& row) {
   return report.ceilings.flops > 0 ? rate(row) / report.ceilings.flops : 0;
+}
+
+// Of the peak of the transformer's products, where that is another; 0 where it is not.
+double share_of_encoded(const BenchReport& report, const BenchRow& row) {
+  return report.ceilings.encoded > 0 ? rate(row) / report.ceilings.encoded : 0;
 }
 
 double pictures_per_second(const BenchReport& report, double seconds) {
@@ -87,12 +93,14 @@ BenchRow sum(const BenchReport& report) {
 }
 
 OrderedJson row_json(const BenchReport& report, const BenchRow& row) {
-  return {{"name", row.name},
-          {"calls", row.calls},
-          {"seconds", row.seconds},
-          {"flops", row.flops},
-          {"flops_per_second", rate(row)},
-          {"share_of_peak", share(report, row)}};
+  OrderedJson json{{"name", row.name},
+                   {"calls", row.calls},
+                   {"seconds", row.seconds},
+                   {"flops", row.flops},
+                   {"flops_per_second", rate(row)},
+                   {"share_of_peak", share(report, row)}};
+  if (report.ceilings.encoded > 0) json["share_of_encoded_peak"] = share_of_encoded(report, row);
+  return json;
 }
 
 OrderedJson stages_json(const BenchReport& report) {
@@ -173,17 +181,21 @@ BenchReport run_bench(Pipeline& pipeline, const Request& request, int repeat) {
 
 std::string bench_table(const BenchReport& report) {
   std::string text = fmt::format(
-      "{}, {}\n{}\npeak {:.1f} GFLOP/s, memory {:.1f} GB/s, measured in this "
+      "{}, {}\n{}\npeak {:.1f} GFLOP/s{}, memory {:.1f} GB/s, measured in this "
       "run{}\n{}\n",
       report.model, size_text(report.request), report.device, report.ceilings.flops / 1e9,
+      report.ceilings.encoded > 0
+          ? fmt::format(" (of rounded products {:.1f})", report.ceilings.encoded / 1e9)
+          : "",
       report.ceilings.bandwidth / 1e9,
       report.ceilings.transfer > 0
           ? fmt::format("; copies to the device {:.1f} GB/s", report.ceilings.transfer / 1e9)
           : "",
       report.choices);
-  const auto head = [](const char* name, const char* last) {
-    return fmt::format("\n{:<22}{:>7}{:>14}{:>11}{:>11}{:>10}{}\n", name, "calls", "time", "GFLOP",
-                       "GFLOP/s", "of peak", last);
+  const bool encoded = report.ceilings.encoded > 0;
+  const auto head = [encoded](const char* name, const char* last) {
+    return fmt::format("\n{:<22}{:>7}{:>14}{:>11}{:>11}{:>10}{}{}\n", name, "calls", "time", "GFLOP",
+                       "GFLOP/s", "of peak", encoded ? "  of rounded" : "", last);
   };
   const auto line = [&](const BenchRow& row) {
     std::string numbers =
@@ -191,6 +203,7 @@ std::string bench_table(const BenchReport& report) {
     if (row.flops > 0) {
       numbers += fmt::format("{:>11.2f}{:>11.1f}{:>8.1f} %", row.flops / 1e9, rate(row) / 1e9,
                              share(report, row) * 100);
+      if (encoded) numbers += fmt::format("{:>10.1f} %", share_of_encoded(report, row) * 100);
     }
     return numbers;
   };
@@ -226,6 +239,7 @@ std::string bench_json(const BenchReport& report) {
                     {"count", report.request.count},
                     {"repeat", report.repeat},
                     {"peak_flops_per_second", report.ceilings.flops},
+                    {"peak_encoded_flops_per_second", report.ceilings.encoded},
                     {"peak_bytes_per_second", report.ceilings.bandwidth},
                     {"peak_transfer_bytes_per_second", report.ceilings.transfer},
                     {"stages", stages_json(report)},

@@ -94,8 +94,9 @@ void add_machine_options(CLI::App& app, DrawOptions& options) {
       [&options](const std::string& text) {
         options.precision = parse_choice("--precision", text, {"auto", "exact", "bf16", "fast"});
       },
-      "What the networks compute in: exact is float32; auto is bf16 on GPUs and exact on CPUs\n"
-      "(fast: on no device yet; default: auto)")
+      "What the networks compute in: auto is bf16 on GPUs and exact on CPUs; exact is float32;\n"
+      "bf16 also on CPUs that multiply it; fast rounds the transformer's products to integers, on\n"
+      "CPUs (default: auto)")
       ->group("Machine");
   add_value(
       app, "--encoding", "ENCODING",

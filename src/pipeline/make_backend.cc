@@ -39,8 +39,6 @@ std::unique_ptr<Backend> make_cuda(int /*index*/, const std::string& /*precision
 #endif
 
 std::unique_ptr<Backend> make_cpu(const BackendOptions& options) {
-  if (options.precision != "auto" && options.precision != "exact")
-    refuse(options.precision, "cpu", "auto or exact");
   return std::make_unique<CpuBackend>(CpuOptions{.threads = options.threads});
 }
 

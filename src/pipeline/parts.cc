@@ -31,9 +31,12 @@ void for_streamed(const PartSize& size, std::int64_t resident, Visit visit) {
 }
 
 // What the bytes of loaded weights depend on, beside their files.
-std::string layout_of(const Backend& backend, WeightType weights) {
-  const char* const suffix = weights == WeightType::Bf16 ? " bf16" : "";
-  return std::string(version()) + " " + backend.weight_layout() + suffix;
+std::string layout_of(const Backend& backend, const PartOptions& options) {
+  const char* const weights = options.weights == WeightType::Bf16 ? " bf16" : "";
+  const char* const encoding = options.encoding == Encoding::Fast   ? " fast"
+                               : options.encoding == Encoding::Bf16 ? " pairs"
+                                                                    : "";
+  return std::string(version()) + " " + backend.weight_layout() + weights + encoding;
 }
 
 }  // namespace
@@ -44,7 +47,7 @@ Parts::Parts(const Model& model, Backend& backend, const PartOptions& options)
       plan_backend_(backend),
       options_(options),
       cache_(backend.weight_layout().empty() ? std::filesystem::path() : options.weights_cache,
-             layout_of(backend, options.weights)) {
+             layout_of(backend, options)) {
   if (!options.weights_cache.empty() && !cache_.is_used())
     log(LogLevel::Warning, "weights cache: " + backend.description() + " has no use for one");
 }

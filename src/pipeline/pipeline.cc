@@ -33,10 +33,16 @@ std::int64_t check_range(const char* what, std::int64_t value, std::int64_t high
                                               ", expected 1 to " + std::to_string(highest));
 }
 
-Encoding encoding_of(const std::string& name) {
-  if (name == "auto") return Encoding::Plain;
-  if (name == "fp8") return Encoding::Fp8;
-  throw Error(ErrorCode::InvalidArgument, "encoding is \"" + name + "\", expected auto or fp8");
+Encoding encoding_of(const PipelineOptions& options, const Backend& backend) {
+  if (options.encoding == "fp8") return Encoding::Fp8;
+  if (options.encoding != "auto") {
+    throw Error(ErrorCode::InvalidArgument,
+                "encoding is \"" + options.encoding + "\", expected auto or fp8");
+  }
+  // A card's own type is bf16 already.
+  if (backend.memory_kind() == MemoryKind::Device) return Encoding::Plain;
+  if (options.precision == "bf16") return Encoding::Bf16;
+  return options.precision == "fast" ? Encoding::Fast : Encoding::Plain;
 }
 
 }  // namespace
@@ -62,7 +68,7 @@ class Pipeline::Impl {
                                .precision = options.precision,
                                .threads = options.threads})),
         parts_(model_, *backend_,
-               {.encoding = encoding_of(options.encoding),
+               {.encoding = encoding_of(options, *backend_),
                 .load = options.load,
                 .weights = options.weights,
                 .weights_cache = options.weights_cache}),
@@ -244,7 +250,10 @@ std::size_t Pipeline::memory_in_use() const {
 }
 Ceilings Pipeline::measure_ceilings() const {
   const Rates rates = impl_->backend().measure_rates();
-  return {.flops = rates.flops, .bandwidth = rates.bandwidth, .transfer = rates.transfer};
+  return {.flops = rates.flops,
+          .encoded = rates.encoded,
+          .bandwidth = rates.bandwidth,
+          .transfer = rates.transfer};
 }
 
 }  // namespace zimage

@@ -160,6 +160,7 @@ struct PipelineOptions {
 // The best rates of a device, for shares of them.
 struct Ceilings {
   double flops = 0;      // floating-point operations a second, in the type the matrix products use
+  double encoded = 0;    // operations a second of the transformer's products, if of another type
   double bandwidth = 0;  // bytes a second read from memory
   double transfer = 0;   // bytes a second that streamed blocks are copied to a card with
 };

@@ -15,7 +15,14 @@
 #include "base/error.h"
 
 namespace zimage {
+
+cpu::PanelFormat cpu::fast_format(const Kernels& kernels) {
+  return kernels.dot.has_int8 ? PanelFormat::Int8 : PanelFormat::Int16;
+}
+
 namespace {
+
+using cpu::PanelFormat;
 
 // Blocks from this size on are aligned to huge pages and ask for them: a matrix kernel reads rows
 // that lie far apart, and small pages would cost it a table walk for each.
@@ -76,7 +83,9 @@ void* map_block(std::size_t bytes) {
 CpuBackend::CpuBackend(const CpuOptions& options)
     : threads_(resolve_threads(options.threads)),
       kernels_(cpu::kernels_of(options.isa)),
-      widen_(cpu::widens_first(kernels_)) {}
+      widen_(cpu::widens_first(kernels_)),
+      fast_(options.fast.value_or(cpu::fast_format(kernels_))),
+      emulates_bf16_(options.fast.has_value()) {}
 
 CpuBackend::~CpuBackend() {
   CpuBackend::do_free(scratch_, scratch_bytes_);
@@ -127,7 +136,22 @@ void CpuBackend::reserve_scratch(std::size_t bytes) {
 }
 
 Rates CpuBackend::measure_rates() {
-  return cpu::measure_peaks(kernels_, threads_);
+  Rates rates = cpu::measure_peaks(kernels_, threads_);
+  if (encoding_ != Encoding::Plain) {
+    const PanelFormat format = encoding_ == Encoding::Fast ? fast_ : PanelFormat::Bf16Pairs;
+    rates.encoded = cpu::measure_dot(kernels_, format, threads_, 40);
+  }
+  return rates;
+}
+
+void CpuBackend::set_encoding(Encoding encoding) {
+  if (encoding == Encoding::Fp8) return ReferenceBackend::set_encoding(encoding);
+  if (encoding == Encoding::Bf16 && !kernels_.dot.has_bf16 && !emulates_bf16_) {
+    throw Error(ErrorCode::Unsupported,
+                "precision bf16: this processor has no instructions for products of bf16 "
+                "(AVX512_BF16); use exact or fast");
+  }
+  encoding_ = encoding;
 }
 
 void CpuBackend::need_scratch(std::size_t bytes) {

@@ -1,11 +1,13 @@
 // The CPU backend: activations in f32, weights in memory as they were stored (bf16, f16 or f32),
-// arithmetic in f32, on kernels chosen for the processor. Results are the same bytes for the same
-// request and instruction set, whatever the number of threads.
+// arithmetic in f32, on kernels chosen for the processor; with Encoding::Bf16 or Fast the matrices
+// and what they multiply are rounded further. Results are the same bytes for the same request and
+// instruction set, whatever the number of threads.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 
@@ -17,22 +19,32 @@ namespace zimage {
 
 namespace cpu {
 
-// Weight::layout: matrices in panels (kernels.h), kernels as conv3x3.h packs them.
+// Weight::layout: matrices in panels (kernels.h), kernels as conv3x3.h packs them. Matrices add a
+// PanelFormat times kFormatUnit.
 constexpr std::uint8_t kPanels = 1;
 constexpr std::uint8_t kGateUpPanels = 2;
 constexpr std::uint8_t kConv3x3 = 3;
+constexpr std::uint8_t kFormatUnit = 16;
 
 constexpr PanelFormat panel_format_of(DType dtype) {
   return dtype == DType::BF16  ? PanelFormat::Bf16
          : dtype == DType::F16 ? PanelFormat::F16
                                : PanelFormat::F32;
 }
+constexpr PanelFormat panel_format_of(const Weight& weight) {
+  return static_cast<PanelFormat>(weight.layout / kFormatUnit);
+}
+
+// What Encoding::Fast means here: the integers that the processor multiplies fastest.
+PanelFormat fast_format(const Kernels& kernels);
 
 }  // namespace cpu
 
 struct CpuOptions {
   int threads = 0;                // 0: every processor this process may use
   cpu::Isa isa = cpu::Isa::Best;  // forces kernels, for tests and comparisons
+  // Forces the integers of Encoding::Fast, and has Encoding::Bf16 without its instructions.
+  std::optional<cpu::PanelFormat> fast = {};
 };
 
 class CpuBackend final : public ReferenceBackend {
@@ -45,12 +57,14 @@ class CpuBackend final : public ReferenceBackend {
   std::string description() const override;
   int threads() const { return threads_; }
   const cpu::Kernels& kernels() const { return kernels_; }
+  cpu::PanelFormat fast_format() const { return fast_; }  // of matrices with Encoding::Fast
 
   std::size_t scratch_bytes(ScratchOp op, const Tensor& out, const Tensor& x,
                             const Weight& weight) const override;
   void reserve_scratch(std::size_t bytes) override;
   Rates measure_rates() override;
   std::string weight_layout() const override;
+  void set_encoding(Encoding encoding) override;
 
  protected:
   void* do_allocate(std::size_t bytes) override;
@@ -81,6 +95,7 @@ class CpuBackend final : public ReferenceBackend {
  private:
   // Grows the scratch when an operation runs that no plan announced.
   void need_scratch(std::size_t bytes);
+  cpu::PanelFormat format_of(MatrixRole role, DType stored) const;
   std::size_t product_scratch(std::int64_t rows, const Weight& weight) const;
   std::size_t attention_scratch(const Tensor& out) const;
   std::size_t group_norm_scratch(const Tensor& x) const;
@@ -91,6 +106,9 @@ class CpuBackend final : public ReferenceBackend {
   int threads_;
   const cpu::Kernels& kernels_;
   bool widen_;  // GemmArgs::widen
+  cpu::PanelFormat fast_;
+  bool emulates_bf16_;
+  Encoding encoding_ = Encoding::Plain;
   std::byte* scratch_ = nullptr;
   std::size_t scratch_bytes_ = 0;
 };

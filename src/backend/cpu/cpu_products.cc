@@ -87,7 +87,9 @@ ProductPlan plan_product(const Kernels& kernels, const GemmArgs& args, int threa
       plan.threads == 1 ? 1 : std::clamp<std::size_t>(work / kPieceWork / plan.threads, 1, kPieces);
   plan.grid = choose_grid(plan.tiles, plan.panels, rounds * plan.threads, plan.threads);
   for (std::size_t piece = 0; piece < plan.pieces(); ++piece) {
-    const std::size_t bytes = kernels.gemm_scratch(piece_of(args, plan, piece));
+    const GemmArgs part = piece_of(args, plan, piece);
+    const std::size_t bytes =
+        is_dot(args.format) ? kernels.dot.gemm_scratch(part) : kernels.gemm_scratch(part);
     plan.piece_scratch = std::max(plan.piece_scratch, bytes);
   }
   plan.piece_scratch = ceil_div(plan.piece_scratch, Arena::kAlignment) * Arena::kAlignment;
@@ -99,16 +101,16 @@ GemmArgs product_of(std::int64_t rows, const Weight& weight) {
   args.a_stride = as_size(weight.in);
   args.rows = as_size(rows);
   args.panels = weight.data;
-  args.format = cpu::panel_format_of(weight.dtype);
+  args.format = cpu::panel_format_of(weight);
   args.depth = as_size(weight.in);
-  args.gate_up = weight.layout == cpu::kGateUpPanels;
+  args.gate_up = weight.layout % cpu::kFormatUnit == cpu::kGateUpPanels;
   args.columns = as_size(weight.out) / (args.gate_up ? 2 : 1);
   args.out_stride = args.columns;
   return args;
 }
 
 void expect_layout(const Weight& weight, std::uint8_t layout, const char* op) {
-  if (weight.layout == layout) return;
+  if (weight.layout % cpu::kFormatUnit == layout) return;
   throw Error(ErrorCode::InvalidArgument,
               std::string(op) + ": weight was not loaded by this backend for this operation");
 }
@@ -127,7 +129,11 @@ void CpuBackend::multiply(const cpu::GemmArgs& args) {
     GemmArgs part = piece_of(args, plan, piece);
     part.widen = widen_;
     part.scratch = reinterpret_cast<float*>(scratch_ + thread * plan.piece_scratch);
-    kernels_.gemm(part);
+    if (is_dot(part.format)) {
+      kernels_.dot.gemm(part);
+    } else {
+      kernels_.gemm(part);
+    }
   });
 }
 

@@ -14,6 +14,7 @@ namespace zimage {
 namespace {
 
 using cpu::Kernels;
+using cpu::PanelFormat;
 
 constexpr std::size_t kMostLanes = 16;
 
@@ -77,7 +78,8 @@ struct PanelLoader {
   std::size_t out;
   std::size_t gate_rows;
   std::size_t depth;
-  DType dtype;
+  DType dtype;  // of the rows
+  cpu::PanelFormat format;
   std::byte* data;
 
   void load(std::size_t panel) const {
@@ -92,14 +94,22 @@ struct PanelLoader {
         sources[j] = row < gate_rows ? rows.row(base + row) : nullptr;
       }
     }
-    kernels.pack_panel({.panel = data + panel * 2 * lanes * depth * size_of(dtype),
+    kernels.pack_panel({.panel = data + panel * cpu::panel_bytes(format, lanes, depth),
                         .rows = sources,
                         .depth = depth,
-                        .format = cpu::panel_format_of(dtype)});
+                        .format = format,
+                        .source = cpu::panel_format_of(dtype)});
   }
 };
 
 }  // namespace
+
+// The form of a matrix whose numbers are of type `stored`.
+PanelFormat CpuBackend::format_of(MatrixRole role, DType stored) const {
+  if (role != MatrixRole::Plain && encoding_ == Encoding::Fast) return fast_;
+  if (role != MatrixRole::Plain && encoding_ == Encoding::Bf16) return PanelFormat::Bf16Pairs;
+  return cpu::panel_format_of(stored);
+}
 
 Weight CpuBackend::do_load_matrix(Arena& slab, std::span<const Tensor> parts, MatrixRole role) {
   std::int64_t out = 0;
@@ -111,11 +121,13 @@ Weight CpuBackend::do_load_matrix(Arena& slab, std::span<const Tensor> parts, Ma
   }
   const bool gate_up = role == MatrixRole::GateUp;
   Weight weight{.out = out, .in = in, .dtype = stacked_dtype(parts)};
-  weight.layout = gate_up ? cpu::kGateUpPanels : cpu::kPanels;
+  const PanelFormat format = format_of(role, weight.dtype);
+  weight.layout = static_cast<std::uint8_t>((gate_up ? cpu::kGateUpPanels : cpu::kPanels) +
+                                            cpu::kFormatUnit * static_cast<int>(format));
   const std::size_t lanes = kernels_.lanes;
   const std::size_t panels =
       gate_up ? ceil_div(as_size(out) / 2, lanes) : ceil_div(as_size(out), 2 * lanes);
-  weight.data = slab.allocate(panels * 2 * lanes * as_size(in) * size_of(weight.dtype));
+  weight.data = slab.allocate(panels * cpu::panel_bytes(format, lanes, as_size(in)));
   if (slab.measuring()) return weight;
   const StackedRows rows(parts);
   const PanelLoader loader{.kernels = kernels_,
@@ -124,6 +136,7 @@ Weight CpuBackend::do_load_matrix(Arena& slab, std::span<const Tensor> parts, Ma
                            .gate_rows = gate_up ? as_size(out) / 2 : 0,
                            .depth = as_size(in),
                            .dtype = weight.dtype,
+                           .format = format,
                            .data = static_cast<std::byte*>(weight.data)};
   cpu::parallel_for(threads_, panels,
                     [&](std::size_t panel, std::size_t /*thread*/) { loader.load(panel); });

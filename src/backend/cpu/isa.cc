@@ -28,6 +28,18 @@ bool has(Isa isa) {
   return false;
 }
 
+#if defined(__x86_64__)
+// The AVX-512 kernels with the products of words that this processor has instructions for.
+Kernels best_avx512_kernels() {
+  Kernels kernels = avx512_kernels();
+  if (__builtin_cpu_supports("avx512vnni") == 0) return kernels;
+  const bool bf16 = __builtin_cpu_supports("avx512bf16") != 0;
+  kernels.name = bf16 ? "AVX-512 with VNNI and BF16" : "AVX-512 with VNNI";
+  kernels.dot = bf16 ? avx512_bf16_kernels() : avx512_vnni_kernels();
+  return kernels;
+}
+#endif
+
 }  // namespace
 
 std::string_view name_of(Isa isa) {
@@ -64,7 +76,10 @@ const Kernels& kernels_of(Isa isa) {
                     "\" needs instructions that this processor does not have");
   }
 #if defined(__x86_64__)
-  if (isa == Isa::Avx512) return avx512_kernels();
+  if (isa == Isa::Avx512) {
+    static const Kernels kKernels = best_avx512_kernels();
+    return kKernels;
+  }
   if (isa == Isa::Avx2) return avx2_kernels();
 #endif
   return portable_kernels();

@@ -73,6 +73,22 @@ double measure_fma(const Kernels& kernels, int threads, int bursts) {
   return best;
 }
 
+double measure_dot(const Kernels& kernels, PanelFormat format, int threads, int bursts) {
+  constexpr std::size_t kSteps = 50000;
+  std::vector<float> sinks(static_cast<std::size_t>(threads));
+  double operations = 0;
+  double best = 0;
+  for (int burst = 0; burst < bursts; ++burst) {
+    const Clock::time_point start = Clock::now();
+    parallel_for(threads, sinks.size(), [&](std::size_t job, std::size_t /*thread*/) {
+      const double done = kernels.dot.burst(format, kSteps, &sinks[job]);
+      if (job == 0) operations = done;
+    });
+    best = std::max(best, operations * threads / seconds_since(start));
+  }
+  return best;
+}
+
 Rates measure_peaks(const Kernels& kernels, int threads) {
   return {.flops = measure_fma(kernels, threads, 40), .bandwidth = measure_read(kernels, threads)};
 }

@@ -14,4 +14,8 @@ Rates measure_peaks(const Kernels& kernels, int threads);
 // The first of the two alone, in `bursts` runs of about a millisecond.
 double measure_fma(const Kernels& kernels, int threads, int bursts);
 
+// Operations a second (multiplications and additions) of products of words in a dot format, of
+// numbers that stay in registers, in `bursts` runs of about a millisecond.
+double measure_dot(const Kernels& kernels, PanelFormat format, int threads, int bursts);
+
 }  // namespace zimage::cpu

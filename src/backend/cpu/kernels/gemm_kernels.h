@@ -5,21 +5,12 @@
 // and panels are split between threads.
 #pragma once
 
+#include "backend/cpu/kernels/gemm_finish.h"
 #include "backend/cpu/kernels/kernels.h"
 #include "backend/cpu/kernels/simd.h"
 #include "backend/cpu/kernels/tile.h"
 
 namespace zimage::cpu::ZIMAGE_CPU_ISA {
-
-constexpr std::size_t ceil_div(std::size_t a, std::size_t b) {
-  return (a + b - 1) / b;
-}
-constexpr std::size_t round_up(std::size_t a, std::size_t b) {
-  return ceil_div(a, b) * b;
-}
-constexpr std::size_t smaller(std::size_t a, std::size_t b) {
-  return a < b ? a : b;
-}
 
 // With 16 lanes a widened panel of 384 steps is 48 KiB and one in bf16 24 KiB; with 8 lanes one in
 // bf16 is 16 KiB and one in f32 too. A tile's rows take 12 to 18 KiB beside it.
@@ -27,72 +18,6 @@ constexpr GemmBlocks kBlocks =
     kLanes == 16 ? GemmBlocks{144, 16, 384, 384} : GemmBlocks{96, 32, 512, 256};
 // Tiles below which widening a panel first costs more than it saves.
 constexpr std::size_t kWidenTiles = 4;
-
-// --- What happens to finished sums ---
-
-// n of the columns of one row of a linear product, n <= kLanes.
-inline void finish_columns(const GemmArgs& args, float* out, Vec x, std::size_t column, int n) {
-  if (n == kLanes) {
-    if (args.bias != nullptr) x = x + load(args.bias + column);
-    if (args.silu) x = silu(x);
-    if (args.accumulate) x = x + load(out);
-    store(out, x);
-  } else {
-    if (args.bias != nullptr) x = x + load_n(args.bias + column, n);
-    if (args.silu) x = silu(x);
-    if (args.accumulate) x = x + load_n(out, n);
-    store_n(out, x, n);
-  }
-}
-
-inline void finish_linear(const GemmArgs& args, const float* sums, std::size_t row,
-                          std::size_t rows, std::size_t panel) {
-  const std::size_t column = panel * kTileColumns;
-  const std::size_t left = smaller(args.columns - column, kTileColumns);
-  const auto first = static_cast<int>(smaller(left, kLanes));
-  const int second = static_cast<int>(left) - first;
-  for (std::size_t r = 0; r < rows; ++r) {
-    float* out = args.out + (row + r) * args.out_stride + column;
-    const float* from = sums + r * kTileColumns;
-    finish_columns(args, out, load(from), column, first);
-    if (second > 0)
-      finish_columns(args, out + kLanes, load(from + kLanes), column + kLanes, second);
-  }
-}
-
-inline void finish_gate_up(const GemmArgs& args, const float* sums, std::size_t row,
-                           std::size_t rows, std::size_t panel) {
-  const std::size_t column = panel * kLanes;
-  const auto left = static_cast<int>(smaller(args.columns - column, kLanes));
-  for (std::size_t r = 0; r < rows; ++r) {
-    float* out = args.out + (row + r) * args.out_stride + column;
-    const Vec gate = load(sums + r * kTileColumns);
-    const Vec up = load(sums + r * kTileColumns + kLanes);
-    const Vec x = silu(gate) * up;
-    if (left == kLanes) {
-      store(out, x);
-    } else {
-      store_n(out, x, left);
-    }
-  }
-}
-
-inline void finish(const GemmArgs& args, const float* sums, std::size_t row, std::size_t rows,
-                   std::size_t panel) {
-  if (args.gate_up) {
-    finish_gate_up(args, sums, row, rows, panel);
-  } else {
-    finish_linear(args, sums, row, rows, panel);
-  }
-}
-
-// Asks for the lines that finish() will write, so that the tile hides their way from memory.
-inline void prefetch_out(const GemmArgs& args, std::size_t row, std::size_t rows,
-                         std::size_t panel) {
-  const float* out =
-      args.out + row * args.out_stride + panel * (args.gate_up ? kLanes : kTileColumns);
-  for (std::size_t r = 0; r < rows; ++r) __builtin_prefetch(out + r * args.out_stride, 1);
-}
 
 // --- The cut into blocks ---
 
@@ -305,6 +230,9 @@ inline void gemm(const GemmArgs& args) {
     // Halves take more than a shift to widen.
     case PanelFormat::F16: return gemm_of<F16Panel>(args, true);
     case PanelFormat::F32: return gemm_of<F32Panel>(args, false);
+    case PanelFormat::Int16:
+    case PanelFormat::Int8:
+    case PanelFormat::Bf16Pairs: return;
   }
 }
 

@@ -11,24 +11,50 @@
 
 namespace zimage::cpu {
 
-// How the numbers of a weight are held in memory: as they were stored.
-enum class PanelFormat : std::uint8_t { Bf16, F16, F32 };
+// How the numbers of a weight are held in memory: as they were stored, or rounded for products of
+// words, which dot() kernels compute.
+enum class PanelFormat : std::uint8_t { Bf16, F16, F32, Int16, Int8, Bf16Pairs };
 
+constexpr bool is_dot(PanelFormat format) {
+  return format >= PanelFormat::Int16;
+}
+// Bytes of one number.
 constexpr std::size_t size_of(PanelFormat format) {
-  return format == PanelFormat::F32 ? 4 : 2;
+  return format == PanelFormat::F32 ? 4 : format == PanelFormat::Int8 ? 1 : 2;
 }
 
-// A weight [out, in] is cut into panels of 2 lanes rows, the last one filled up with zeros. A panel
-// is [in][2 lanes]: for each input the numbers of all its rows. In bf16 the rows j and j + lanes
-// share a 32-bit word, lower half first, so that one load and two shifts give two vectors of
-// floats. A GateUp panel holds lanes rows of gate, then the same rows of up.
+// Inputs of one output that share a scale in Int16 and Int8, in weights and activations alike: an
+// outlier costs no more than its own block its precision. Sums of a block are exact in int32, and
+// blocks are added in f32.
+constexpr std::size_t kDotBlock = 512;
+
+// A weight [out, in] is cut into panels of 2 lanes rows, the last one filled up with zeros. A GateUp
+// panel holds lanes rows of gate, then the same rows of up.
 //
+// Bf16, F16, F32: a panel is [in][2 lanes], for each input the numbers of all its rows. In bf16 the
+// rows j and j + lanes share a 32-bit word, lower half first, so that one load and two shifts give
+// two vectors of floats.
+// Int16, Int8, Bf16Pairs: [words][2 lanes] 32-bit words, each the numbers of 2 or 4 (Int8)
+// consecutive inputs of a row, the last ones filled up with zeros. Then, but for Bf16Pairs, the
+// scales [blocks][2 lanes] f32; then, for Int8, what a sum over a block starts with [blocks][2 lanes]
+// int32: -128 times the sum of its weights, because activations are stored as numbers + 128.
+constexpr std::size_t panel_bytes(PanelFormat format, std::size_t lanes, std::size_t depth) {
+  if (!is_dot(format)) return depth * 2 * lanes * size_of(format);
+  const std::size_t in_word = 4 / size_of(format);
+  const std::size_t blocks = (depth + kDotBlock - 1) / kDotBlock;
+  const std::size_t vectors = format == PanelFormat::Int8    ? 2
+                              : format == PanelFormat::Int16 ? 1
+                                                             : 0;
+  return 2 * lanes * 4 * ((depth + in_word - 1) / in_word + vectors * blocks);
+}
+
 // What pack_panel reads: 2 lanes pointers to `depth` numbers, null for a row of zeros.
 struct PackPanelArgs {
   void* panel = nullptr;
   const void* const* rows = nullptr;
   std::size_t depth = 0;
-  PanelFormat format = PanelFormat::F32;
+  PanelFormat format = PanelFormat::F32;  // of the panel
+  PanelFormat source = PanelFormat::F32;  // of the rows; the panel's, but for the dot formats
 };
 
 // How a product is cut so that its pieces stay in the caches. The order of additions depends on
@@ -133,6 +159,16 @@ struct GroupApplyArgs {
   bool silu = false;
 };
 
+// Products of words: a dot format's panels and activations rounded likewise.
+struct DotKernels {
+  bool has_int8;  // instructions that multiply four bytes at once
+  bool has_bf16;  // instructions that multiply two bf16 numbers at once
+  void (*gemm)(const GemmArgs& args);
+  std::size_t (*gemm_scratch)(const GemmArgs& args);
+  // Like Kernels::fma_burst, for the products of a dot format.
+  double (*burst)(PanelFormat format, std::size_t steps, float* sink);
+};
+
 struct Kernels {
   const char* name;       // "AVX-512", "AVX2", "portable"
   std::size_t lanes;      // floats in a vector
@@ -142,6 +178,7 @@ struct Kernels {
   void (*gemm)(const GemmArgs& args);
   // Bytes of scratch that gemm() uses for these extents.
   std::size_t (*gemm_scratch)(const GemmArgs& args);
+  DotKernels dot;
 
   void (*attention)(const HeadArgs& args);
   // Bytes of scratch for that many panels of queries.
@@ -168,5 +205,8 @@ struct Kernels {
 const Kernels& avx512_kernels();
 const Kernels& avx2_kernels();
 const Kernels& portable_kernels();
+// For the AVX-512 kernels, where the processor has VNNI, or VNNI and BF16.
+const DotKernels& avx512_vnni_kernels();
+const DotKernels& avx512_bf16_kernels();
 
 }  // namespace zimage::cpu

@@ -4,6 +4,7 @@
 #include "backend/cpu/kernels/attention_kernels.h"
 #include "backend/cpu/kernels/conv3x3_direct.h"
 #include "backend/cpu/kernels/conv3x3_winograd.h"
+#include "backend/cpu/kernels/dot_kernels.h"
 #include "backend/cpu/kernels/gemm_kernels.h"
 #include "backend/cpu/kernels/kernels.h"
 #include "backend/cpu/kernels/map_kernels.h"
@@ -21,6 +22,7 @@ constexpr Kernels make_table(const char* name) {
       .pack_panel = pack_panel,
       .gemm = gemm,
       .gemm_scratch = gemm_scratch,
+      .dot = make_dot_table(false, false),
       .attention = attention,
       .attention_scratch = attention_scratch,
       .rms_norm = rms_norm,

@@ -2,6 +2,7 @@
 // only.
 #pragma once
 
+#include "backend/cpu/kernels/dot_pack.h"
 #include "backend/cpu/kernels/kernels.h"
 #include "backend/cpu/kernels/simd.h"
 #include "backend/cpu/kernels/tile.h"
@@ -50,6 +51,12 @@ inline void pack_f32_block(float* out, const void* const* rows, std::size_t k) {
 
 inline void pack_panel(const PackPanelArgs& args) {
   const std::size_t blocks = args.depth / kLanes * kLanes;
+  switch (args.format) {
+    case PanelFormat::Int16: return pack_dot_panel<Int16Format>(args);
+    case PanelFormat::Int8: return pack_dot_panel<Int8Format>(args);
+    case PanelFormat::Bf16Pairs: return pack_dot_panel<Bf16Format>(args);
+    default: break;
+  }
   std::size_t k = 0;
   if (args.format == PanelFormat::F32) {
     auto* out = static_cast<float*>(args.panel);

@@ -11,7 +11,9 @@
 #if !defined(ZIMAGE_CPU_LANES)
 #error "define ZIMAGE_CPU_LANES as 16, 8 or 4 before including simd.h"
 #elif ZIMAGE_CPU_LANES == 16
+#if !defined(ZIMAGE_CPU_ISA)
 #define ZIMAGE_CPU_ISA avx512
+#endif
 #include "backend/cpu/kernels/simd_avx512.h"
 #elif ZIMAGE_CPU_LANES == 8
 #define ZIMAGE_CPU_ISA avx2
@@ -44,6 +46,12 @@
 //   negate_even(x)              -x0 x1 -x2 x3 ..
 //   deinterleave(a, b, e, o)    the even and the odd ones of the 2 kLanes numbers a b
 //   transpose(rows)             a kLanes x kLanes block, in place
+//   no_words()                  zeros
+//   broadcast_word(p)           the word at p in every lane
+//   dot_int16(s, x, w)          s + the products of a word's two int16 numbers, in int32
+//   dot_int8(s, x, w)           s + those of its four int8 numbers in w and unsigned ones in x
+//   dot_bf16(s, x, w)           s + those of its two bf16 numbers, in f32
+//   to_floats(w)                int32 words as floats
 namespace zimage::cpu::ZIMAGE_CPU_ISA {
 
 // Adding this leaves no fraction bits, so it rounds to an integer n and puts n + 127, the exponent

@@ -6,7 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 
-namespace zimage::cpu::avx2 {
+namespace zimage::cpu::ZIMAGE_CPU_ISA {
 
 constexpr int kLanes = 8;
 
@@ -144,4 +144,30 @@ inline void transpose(Vec (&r)[kLanes]) {
   }
 }
 
-}  // namespace zimage::cpu::avx2
+inline Words no_words() {
+  return {_mm256_setzero_si256()};
+}
+inline Words broadcast_word(const std::uint32_t* p) {
+  return {_mm256_castps_si256(_mm256_broadcast_ss(reinterpret_cast<const float*>(p)))};
+}
+inline Words dot_int16(Words sum, Words x, Words w) {
+  __m256i total = _mm256_add_epi32(sum.v, _mm256_madd_epi16(x.v, w.v));
+  // Otherwise compilers add the products of two steps first, for which there are no registers.
+  __asm__("" : "+x"(total));
+  return {total};
+}
+// In two steps of 16 bits: the instruction that multiplies bytes saturates.
+inline Words dot_int8(Words sum, Words x, Words w) {
+  const __m256i even_x = _mm256_and_si256(x.v, _mm256_set1_epi16(255));
+  const __m256i even_w = _mm256_srai_epi16(_mm256_slli_epi16(w.v, 8), 8);
+  const __m256i odd = _mm256_madd_epi16(_mm256_srli_epi16(x.v, 8), _mm256_srai_epi16(w.v, 8));
+  return {_mm256_add_epi32(sum.v, _mm256_add_epi32(_mm256_madd_epi16(even_x, even_w), odd))};
+}
+inline Vec dot_bf16(Vec sum, Words x, Words w) {
+  return fma(high_bf16(x), high_bf16(w), fma(low_bf16(x), low_bf16(w), sum));
+}
+inline Vec to_floats(Words w) {
+  return {_mm256_cvtepi32_ps(w.v)};
+}
+
+}  // namespace zimage::cpu::ZIMAGE_CPU_ISA

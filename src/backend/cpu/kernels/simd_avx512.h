@@ -6,7 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 
-namespace zimage::cpu::avx512 {
+namespace zimage::cpu::ZIMAGE_CPU_ISA {
 
 constexpr int kLanes = 16;
 
@@ -156,4 +156,45 @@ inline void transpose(Vec (&r)[kLanes]) {
   }
 }
 
-}  // namespace zimage::cpu::avx512
+inline Words no_words() {
+  return {_mm512_setzero_si512()};
+}
+inline Words broadcast_word(const std::uint32_t* p) {
+  return {_mm512_set1_epi32(static_cast<int>(*p))};
+}
+inline Words dot_int16(Words sum, Words x, Words w) {
+#if defined(__AVX512VNNI__)
+  __asm__("vpdpwssd %2, %1, %0" : "+v"(sum.v) : "v"(x.v), "v"(w.v));
+  return sum;
+#else
+  __m512i total = _mm512_add_epi32(sum.v, _mm512_madd_epi16(x.v, w.v));
+  // Otherwise compilers add the products of two steps first, for which there are no registers.
+  __asm__("" : "+v"(total));
+  return {total};
+#endif
+}
+inline Words dot_int8(Words sum, Words x, Words w) {
+#if defined(__AVX512VNNI__)
+  // With the intrinsic GCC 12 keeps most of a tile's sums in memory.
+  __asm__("vpdpbusd %2, %1, %0" : "+v"(sum.v) : "v"(x.v), "v"(w.v));
+  return sum;
+#else
+  // In two steps of 16 bits: the instruction that multiplies bytes saturates.
+  const __m512i even_x = _mm512_and_si512(x.v, _mm512_set1_epi16(255));
+  const __m512i even_w = _mm512_srai_epi16(_mm512_slli_epi16(w.v, 8), 8);
+  const __m512i odd = _mm512_madd_epi16(_mm512_srli_epi16(x.v, 8), _mm512_srai_epi16(w.v, 8));
+  return {_mm512_add_epi32(sum.v, _mm512_add_epi32(_mm512_madd_epi16(even_x, even_w), odd))};
+#endif
+}
+inline Vec dot_bf16(Vec sum, Words x, Words w) {
+#if defined(__AVX512BF16__)
+  return {_mm512_dpbf16_ps(sum.v, reinterpret_cast<__m512bh>(x.v), reinterpret_cast<__m512bh>(w.v))};
+#else
+  return fma(high_bf16(x), high_bf16(w), fma(low_bf16(x), low_bf16(w), sum));
+#endif
+}
+inline Vec to_floats(Words w) {
+  return {_mm512_cvtepi32_ps(w.v)};
+}
+
+}  // namespace zimage::cpu::ZIMAGE_CPU_ISA

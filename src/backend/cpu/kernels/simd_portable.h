@@ -5,7 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 
-namespace zimage::cpu::portable {
+namespace zimage::cpu::ZIMAGE_CPU_ISA {
 
 constexpr int kLanes = 4;
 
@@ -155,4 +155,33 @@ inline void transpose(Vec (&r)[kLanes]) {
   r[3].v = __builtin_shufflevector(ab_high, cd_high, 2, 3, 6, 7);
 }
 
-}  // namespace zimage::cpu::portable
+inline Words no_words() {
+  return {UnsignedVector{0, 0, 0, 0}};
+}
+inline Words broadcast_word(const std::uint32_t* p) {
+  return {UnsignedVector{*p, *p, *p, *p}};
+}
+// Products of halves need 32 bits, sums of two of them as well.
+inline Words dot_int16(Words sum, Words x, Words w) {
+  const auto sx = reinterpret_cast<IntVector>(x.v);
+  const auto sw = reinterpret_cast<IntVector>(w.v);
+  const IntVector low = ((sx << 16) >> 16) * ((sw << 16) >> 16);
+  const IntVector high = (sx >> 16) * (sw >> 16);
+  return {sum.v + reinterpret_cast<UnsignedVector>(low) + reinterpret_cast<UnsignedVector>(high)};
+}
+inline Words dot_int8(Words sum, Words x, Words w) {
+  const auto sw = reinterpret_cast<IntVector>(w.v);
+  for (int byte = 0; byte < 4; ++byte) {
+    const auto ux = reinterpret_cast<IntVector>((x.v >> (8 * byte)) & 255U);
+    sum.v += reinterpret_cast<UnsignedVector>(ux * ((sw << (24 - 8 * byte)) >> 24));
+  }
+  return sum;
+}
+inline Vec dot_bf16(Vec sum, Words x, Words w) {
+  return fma(high_bf16(x), high_bf16(w), fma(low_bf16(x), low_bf16(w), sum));
+}
+inline Vec to_floats(Words w) {
+  return {__builtin_convertvector(reinterpret_cast<IntVector>(w.v), FloatVector)};
+}
+
+}  // namespace zimage::cpu::ZIMAGE_CPU_ISA

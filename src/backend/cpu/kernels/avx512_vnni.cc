@@ -1,0 +1,15 @@
+// The products of words compiled for AVX-512 with VNNI; CMakeLists.txt gives this file its flags.
+#if defined(__x86_64__)
+#define ZIMAGE_CPU_LANES 16
+#define ZIMAGE_CPU_ISA avx512_vnni
+#include "backend/cpu/kernels/dot_kernels.h"
+
+namespace zimage::cpu {
+
+const DotKernels& avx512_vnni_kernels() {
+  static constexpr DotKernels kTable = avx512_vnni::make_dot_table(true, false);
+  return kTable;
+}
+
+}  // namespace zimage::cpu
+#endif

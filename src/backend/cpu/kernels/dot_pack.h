@@ -1,0 +1,104 @@
+// Weights from rows to panels of the dot formats. Included by kernel files only.
+#pragma once
+
+#include "backend/cpu/kernels/dot_quantize.h"
+#include "backend/cpu/kernels/kernels.h"
+#include "backend/cpu/kernels/simd.h"
+#include "backend/cpu/kernels/tile.h"
+
+namespace zimage::cpu::ZIMAGE_CPU_ISA {
+
+// n <= kDotBlock numbers of a row from `begin` on, widened exactly. Mapped files may hold them at
+// odd addresses.
+inline void widen_run(float* out, const void* row, std::size_t begin, std::size_t n,
+                      PanelFormat source) {
+  const char* from = static_cast<const char*>(row) + begin * size_of(source);
+  if (source == PanelFormat::F32) {
+    __builtin_memcpy(out, from, n * sizeof(float));
+    return;
+  }
+  alignas(64) std::uint16_t halves[kDotBlock] = {};
+  __builtin_memcpy(halves, from, n * sizeof(std::uint16_t));
+  if (source == PanelFormat::Bf16) {
+    for (std::size_t i = 0; i < n; ++i) out[i] = float_of(std::uint32_t{halves[i]} << 16U);
+    return;
+  }
+  for (std::size_t i = 0; i < n; i += kLanes) {
+    alignas(64) float widened[kLanes];
+    store(widened, load_f16(halves + i));
+    const std::size_t left = n - i < kLanes ? n - i : kLanes;
+    __builtin_memcpy(out + i, widened, left * sizeof(float));
+  }
+}
+
+// One block of one row: its words, scale and start.
+template <class Format>
+inline void round_run(std::uint32_t* words, float& scale, std::int32_t& start, const float* x,
+                      std::size_t n) {
+  alignas(64) typename Format::Right numbers[kDotBlock] = {};
+  if constexpr (kScaled<Format>) {
+    scale = quantize(numbers, x, n, Format::kMostRight, 0);
+    std::int32_t sum = 0;
+    for (std::size_t i = 0; i < n; ++i) sum += numbers[i];
+    start = -Format::kOffset * sum;
+  } else {
+    round_to_bf16(numbers, x, n);
+  }
+  __builtin_memcpy(words, numbers, (n + kInWord<Format> - 1) / kInWord<Format> * 4);
+}
+
+// words [kTileColumns][kDotBlock / kInWord] to [count][kTileColumns].
+inline void interleave(std::uint32_t* out, const std::uint32_t* words, std::size_t stride,
+                       std::size_t count) {
+  for (std::size_t half = 0; half < kTileColumns; half += kLanes) {
+    std::size_t k = 0;
+    for (; k + kLanes <= count; k += kLanes) {
+      Vec block[kLanes];
+      for (std::size_t j = 0; j < kLanes; ++j) {
+        block[j] = load(reinterpret_cast<const float*>(words + (half + j) * stride + k));
+      }
+      transpose(block);
+      for (std::size_t j = 0; j < kLanes; ++j) {
+        store(reinterpret_cast<float*>(out + (k + j) * kTileColumns + half), block[j]);
+      }
+    }
+    for (; k < count; ++k) {
+      for (std::size_t j = 0; j < kLanes; ++j) {
+        out[k * kTileColumns + half + j] = words[(half + j) * stride + k];
+      }
+    }
+  }
+}
+
+template <class Format>
+void pack_dot_panel(const PackPanelArgs& args) {
+  constexpr std::size_t kBlockWords = kDotBlock / kInWord<Format>;
+  const std::size_t all_words = (args.depth + kInWord<Format> - 1) / kInWord<Format>;
+  const std::size_t blocks = (args.depth + kDotBlock - 1) / kDotBlock;
+  auto* panel = static_cast<std::uint32_t*>(args.panel);
+  auto* scales = reinterpret_cast<float*>(panel + all_words * kTileColumns);
+  auto* starts = reinterpret_cast<std::int32_t*>(scales + blocks * kTileColumns);
+  alignas(64) std::uint32_t words[kTileColumns * kBlockWords];
+  alignas(64) float run[kDotBlock];
+  for (std::size_t b = 0; b < blocks; ++b) {
+    const std::size_t begin = b * kDotBlock;
+    const std::size_t n = args.depth - begin < kDotBlock ? args.depth - begin : kDotBlock;
+    const std::size_t count = (n + kInWord<Format> - 1) / kInWord<Format>;
+    for (std::size_t j = 0; j < kTileColumns; ++j) {
+      float scale = 0;
+      std::int32_t start = 0;
+      std::uint32_t* to = words + j * kBlockWords;
+      if (args.rows[j] == nullptr) {
+        __builtin_memset(to, 0, count * 4);
+      } else {
+        widen_run(run, args.rows[j], begin, n, args.source);
+        round_run<Format>(to, scale, start, run, n);
+      }
+      if constexpr (kScaled<Format>) scales[b * kTileColumns + j] = scale;
+      if constexpr (Format::kFormat == PanelFormat::Int8) starts[b * kTileColumns + j] = start;
+    }
+    interleave(panel + b * kBlockWords * kTileColumns, words, kBlockWords, count);
+  }
+}
+
+}  // namespace zimage::cpu::ZIMAGE_CPU_ISA

@@ -59,8 +59,14 @@ class Operands {
     return tensor;
   }
 
+  // A matrix as the precision has it, and as it is stored where that is another.
+  struct Matrix {
+    Weight weight;
+    Weight exact = {};
+  };
+
   // [out, in], or two such parts for GateUp.
-  Weight matrix(std::int64_t out, std::int64_t in, MatrixRole role) {
+  Matrix matrix(std::int64_t out, std::int64_t in, MatrixRole role, Encoding encoding) {
     const std::int64_t rows = role == MatrixRole::GateUp ? 2 * out : out;
     std::vector<std::uint16_t> numbers(static_cast<std::size_t>(rows * in));
     for (std::uint16_t& number : numbers) {
@@ -71,13 +77,23 @@ class Operands {
     for (std::int64_t first = 0; first < rows; first += out) {
       parts.push_back({numbers.data() + first * in, DType::BF16, {out, in}});
     }
+    Matrix matrix{.weight = load(parts, role)};
+    if (encoding != Encoding::Plain) {
+      backend_.set_encoding(Encoding::Plain);
+      matrix.exact = load(parts, role);
+      backend_.set_encoding(encoding);
+    }
+    return matrix;
+  }
+
+ private:
+  Weight load(const std::vector<Tensor>& parts, MatrixRole role) {
     Arena measure;
     backend_.load_matrix(measure, parts, role);
     Arena slab(allocate(measure.used()), measure.used());
     return backend_.load_matrix(slab, parts, role);
   }
 
- private:
   void* allocate(std::size_t bytes) {
     return buffers_.emplace_back(backend_.allocate(bytes)).data();
   }
@@ -92,7 +108,21 @@ struct Case {
   double flops = 0;
   double bytes = 0;  // that must come from or go to memory at least once
   std::function<void()> run;
+  Tensor out = {};                     // with `exact`
+  std::function<void()> exact = nullptr;  // the same with the matrix as it is stored
 };
+
+// The root of the mean square of b - a over that of a.
+double relative_error(const std::vector<float>& a, const float* b) {
+  double error = 0;
+  double size = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    const double difference = static_cast<double>(b[i]) - static_cast<double>(a[i]);
+    error += difference * difference;
+    size += static_cast<double>(a[i]) * static_cast<double>(a[i]);
+  }
+  return std::sqrt(error / size);
+}
 
 class Bench {
  public:
@@ -102,9 +132,10 @@ class Bench {
 
   void header() {
     const Rates rates = backend_.measure_rates();
-    std::printf("%s: %.1f GFLOP/s, %.1f GB/s\n%-44s %12s %9s %9s %8s %8s\n",
+    std::printf("%s: %.1f GFLOP/s, %.1f GB/s\n%-44s %12s %9s %9s %8s %8s  %s\n",
                 backend_.description().c_str(), rates.flops * 1e-9, rates.bandwidth * 1e-9,
-                "operation", "us", "GFLOP/s", "peak", "share", "GB/s");
+                "operation", "us", "GFLOP/s", "peak", "share", "GB/s",
+                encoding() == Encoding::Plain ? "" : "error");
   }
 
   // `make` is called only if the name passes the filter, so that operands are made one case at a
@@ -123,20 +154,27 @@ class Bench {
       c.run();
       best = std::min(best, now(options_) - begin);
     }
-    std::printf("%-44s %12.1f %9.1f %9.1f %7.1f%% %8.1f\n", name.c_str(), best * 1e6,
+    std::printf("%-44s %12.1f %9.1f %9.1f %7.1f%% %8.1f", name.c_str(), best * 1e6,
                 c.flops / best * 1e-9, peak * 1e-9, 100 * c.flops / best / peak,
                 c.bytes / best * 1e-9);
+    if (c.exact) {
+      c.exact();
+      const auto* numbers = c.out.as<float>();
+      const std::vector<float> exact(numbers, numbers + c.out.elements());
+      c.run();
+      std::printf("  %.1e", relative_error(exact, numbers));
+    }
+    std::printf("\n");
     std::fflush(stdout);
   }
 
   Backend& backend() { return backend_; }
-
- private:
   Encoding encoding() const {
     if (options_.precision == "exact") return Encoding::Plain;
     return options_.precision == "bf16" ? Encoding::Bf16 : Encoding::Fast;
   }
 
+ private:
   // The peak of the products' own instructions, in the same clock. The shares of operations that
   // are no products count against it too.
   double burst() const {
@@ -169,11 +207,14 @@ void bench_linear(Bench& bench, std::int64_t rows, std::int64_t in, std::int64_t
   bench.measure("linear " + size, [&](Operands& operands) {
     const Tensor x = operands.activations({rows, in});
     const Tensor y = operands.activations({rows, out});
-    const Weight w = operands.matrix(out, in, MatrixRole::Linear);
+    const auto w = operands.matrix(out, in, MatrixRole::Linear, bench.encoding());
     const double elements = as_double(rows) * as_double(in + out) * 4;
-    return Case{.flops = 2.0 * as_double(rows) * as_double(in) * as_double(out),
-                .bytes = 2.0 * as_double(in) * as_double(out) + elements,
-                .run = [&bench, x, y, w] { bench.backend().linear(y, x, w); }};
+    Case c{.flops = 2.0 * as_double(rows) * as_double(in) * as_double(out),
+           .bytes = 2.0 * as_double(in) * as_double(out) + elements,
+           .run = [&bench, x, y, w] { bench.backend().linear(y, x, w.weight); },
+           .out = y};
+    if (!w.exact.empty()) c.exact = [&bench, x, y, w] { bench.backend().linear(y, x, w.exact); };
+    return c;
   });
 }
 
@@ -183,11 +224,14 @@ void bench_swiglu(Bench& bench, std::int64_t rows, std::int64_t in, std::int64_t
   bench.measure("swiglu " + size, [&](Operands& operands) {
     const Tensor x = operands.activations({rows, in});
     const Tensor y = operands.activations({rows, out});
-    const Weight w = operands.matrix(out, in, MatrixRole::GateUp);
+    const auto w = operands.matrix(out, in, MatrixRole::GateUp, bench.encoding());
     const double elements = as_double(rows) * as_double(in + out) * 4;
-    return Case{.flops = 4.0 * as_double(rows) * as_double(in) * as_double(out),
-                .bytes = 4.0 * as_double(in) * as_double(out) + elements,
-                .run = [&bench, x, y, w] { bench.backend().swiglu(y, x, w); }};
+    Case c{.flops = 4.0 * as_double(rows) * as_double(in) * as_double(out),
+           .bytes = 4.0 * as_double(in) * as_double(out) + elements,
+           .run = [&bench, x, y, w] { bench.backend().swiglu(y, x, w.weight); },
+           .out = y};
+    if (!w.exact.empty()) c.exact = [&bench, x, y, w] { bench.backend().swiglu(y, x, w.exact); };
+    return c;
   });
 }
 
@@ -318,6 +362,9 @@ Options parse(int argc, char** argv) {
       options.precision = value;
       if (options.precision == "int16") options.backend.fast = cpu::PanelFormat::Int16;
       if (options.precision == "int8") options.backend.fast = cpu::PanelFormat::Int8;
+      if (options.precision != "exact" && options.precision != "bf16" && !options.backend.fast)
+        throw Error(ErrorCode::InvalidArgument, "precision is " + options.precision +
+                                                    ", expected exact, bf16, int16 or int8");
     } else if (name == "--filter") {
       options.filter = value;
     } else if (name == "--seconds") {

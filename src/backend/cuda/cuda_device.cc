@@ -3,8 +3,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cctype>
-#include <cstdlib>
 #include <utility>
 
 #include "backend/cuda/check_cuda.h"
@@ -12,6 +10,7 @@
 #include "backend/cuda/kernels/kernels.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "base/measured_choices.h"
 
 namespace zimage {
 
@@ -52,20 +51,12 @@ namespace {
 // on an H100.
 constexpr std::size_t kContextBytes = std::size_t{560} << 20;
 
-// The file of measured choices for this card and library.
-std::filesystem::path cache_file(const std::filesystem::path& folder, std::string card) {
-  std::filesystem::path base = folder;
-  const auto from = [&](const char* variable, const char* below) {
-    const char* value =
-        std::getenv(variable);  // NOLINT(concurrency-mt-unsafe): read before any thread starts
-    if (base.empty() && value != nullptr && *value != '\0')
-      base = std::filesystem::path(value) / below;
-  };
-  from("XDG_CACHE_HOME", "zimage");
-  from("HOME", ".cache/zimage");
+// The file of measured choices for this card and library; empty for none.
+std::filesystem::path cache_file(const std::filesystem::path& folder, const std::string& card) {
+  const std::filesystem::path base = folder.empty() ? choices_folder() : folder;
   if (base.empty()) return {};
-  for (char& c : card) c = std::isalnum(static_cast<unsigned char>(c)) != 0 ? c : '-';
-  return base / ("products-" + card + "-" + std::to_string(cublasLtGetVersion()) + ".txt");
+  return base /
+         ("products-" + file_name_part(card) + "-" + std::to_string(cublasLtGetVersion()) + ".txt");
 }
 
 // The least time of some runs of what `enqueue` puts on the stream.

@@ -1,14 +1,10 @@
 // cuBLASLt is column-major: it computes out^T = W x^T on the same memory.
 #include "backend/cuda/matmul.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <array>
 #include <bit>
-#include <cstdio>
 #include <cstring>
-#include <fstream>
 #include <memory>
 #include <vector>
 
@@ -131,7 +127,7 @@ Matmul::Matmul(const MatmulOptions& options) : options_(options) {
   check_cuda(cublasLtCreate(&handle_));
   check_cuda(cudaMalloc(&workspace_, kWorkspaceBytes));
   check_cuda(cudaStreamCreateWithFlags(&tuning_stream_, cudaStreamNonBlocking));
-  read_cache();
+  choices_ = read_choices(options_.cache);
 }
 
 Matmul::~Matmul() {
@@ -186,7 +182,7 @@ void Matmul::choose(Plan& plan, const void* w) {
   plan.algorithm = candidates[0];
   if (!options_.tune || plan.own || !measure(plan, w, candidates)) return;
   choices_[text] = plan.own ? kOwn : to_hex(plan.algorithm);
-  write_cache();
+  write_choices(options_.cache, choices_);
 }
 
 // An algorithm out of the file is checked before it is used: the file is nobody's promise. Our own
@@ -287,30 +283,6 @@ float Matmul::time(const Plan& plan, const Operands& operands) {
   }
   for (const cudaEvent_t event : events) static_cast<void>(cudaEventDestroy(event));
   return least;
-}
-
-void Matmul::read_cache() {
-  if (options_.cache.empty()) return;
-  std::ifstream file(options_.cache);
-  std::string shape;
-  std::string choice;
-  while (file >> shape >> choice) choices_[shape] = choice;
-}
-
-// A cache that cannot be written costs time at the next start, nothing else.
-void Matmul::write_cache() const {
-  if (options_.cache.empty()) return;
-  std::error_code ignored;
-  std::filesystem::create_directories(options_.cache.parent_path(), ignored);
-  std::filesystem::path fresh = options_.cache;
-  fresh += ".";
-  fresh += std::to_string(::getpid());
-  {
-    std::ofstream file(fresh);
-    for (const auto& [shape, choice] : choices_) file << shape << ' ' << choice << '\n';
-    if (!file) return;
-  }
-  std::filesystem::rename(fresh, options_.cache, ignored);
 }
 
 }  // namespace zimage::cuda

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/dtype.h"
+#include "base/measured_choices.h"
 
 namespace zimage::cuda {
 
@@ -70,15 +71,13 @@ class Matmul {
   };
   float time(const Plan& plan, const Operands& operands);
   void enqueue(const Plan& plan, const Operands& operands, float alpha, cudaStream_t stream) const;
-  void read_cache();
-  void write_cache() const;
 
   MatmulOptions options_;
   cublasLtHandle_t handle_ = nullptr;
   void* workspace_ = nullptr;
   cudaStream_t tuning_stream_ = nullptr;
-  std::map<std::string, Plan> plans_;           // by the shape's text
-  std::map<std::string, std::string> choices_;  // the cache file: shape to algorithm
+  std::map<std::string, Plan> plans_;  // by the shape's text
+  Choices choices_;                    // shape to algorithm
 };
 
 }  // namespace zimage::cuda

@@ -33,6 +33,8 @@ std::vector<float> noise(std::int64_t n, unsigned seed) {
 class Rig {
  public:
   Rig(int threads, cpu::Isa isa) : backend_({.threads = threads, .isa = isa}) {}
+  Rig(int threads, const cpu::KernelChoice& kernels)
+      : backend_({.threads = threads, .kernels = kernels}) {}
 
   CpuBackend& backend() { return backend_; }
 
@@ -57,6 +59,17 @@ class Rig {
     Buffer& buffer = buffers_.emplace_back(backend_.allocate(measure.used()));
     Arena slab(buffer.data(), measure.used());
     return backend_.load_matrix(slab, tensors, role);
+  }
+
+  // 3x3.
+  Weight kernel(std::int64_t out, std::int64_t in) {
+    std::vector<float> numbers = noise(out * in * 9, 92);
+    const Tensor stored{numbers.data(), DType::F32, {out, in, 3, 3}};
+    Arena measure;
+    backend_.load_kernel(measure, stored);
+    Buffer& buffer = buffers_.emplace_back(backend_.allocate(measure.used()));
+    Arena slab(buffer.data(), measure.used());
+    return backend_.load_kernel(slab, stored);
   }
 
   std::vector<std::byte> bytes(const Tensor& tensor) {
@@ -217,11 +230,61 @@ TEST_P(Cpu, SiluIsExactToAFewUnitsInTheLastPlace) {
 INSTANTIATE_TEST_SUITE_P(Isas, Cpu, testing::ValuesIn(cpu::available_isas()),
                          [](const auto& param) { return std::string(cpu::name_of(param.param)); });
 
+// One result of each kind of operation.
+std::map<cpu::KernelUse, std::vector<std::byte>> results_of(const cpu::KernelChoice& kernels) {
+  Rig rig(1, kernels);
+  CpuBackend& backend = rig.backend();
+  std::map<cpu::KernelUse, std::vector<std::byte>> results;
+  const Tensor x = rig.tensor({50, 600}, 1);
+  const Tensor out = rig.tensor({50, 96}, 2);
+  backend.linear(out, x, rig.matrix(96, 600, MatrixRole::Linear));
+  results[cpu::KernelUse::Products] = rig.bytes(out);
+  backend.attention(out, rig.tensor({50, 3 * 96}, 3), {.heads = 1, .kv_heads = 1, .scale = 0.2F});
+  results[cpu::KernelUse::Attention] = rig.bytes(out);
+  const Tensor map = rig.tensor({10, 5, 96}, 4);
+  backend.conv2d(out.reshaped({10, 5, 96}), map, rig.kernel(96, 96), {});
+  results[cpu::KernelUse::Convolutions] = rig.bytes(out);
+  backend.rms_norm(x, x, rig.tensor({600}, 5), {.eps = 1e-6F});
+  results[cpu::KernelUse::Rows] = rig.bytes(x);
+  return results;
+}
+
+// The portable kernels of x86-64 have no fused multiply-add, so the bytes tell which were used.
+TEST(CpuBackend, ComputesEachKindOfOperationByItsKernels) {
+  const std::vector<cpu::Isa> isas = cpu::available_isas();
+  if (isas.size() == 1) return;
+  const auto first = results_of(cpu::only(isas.front()));
+  const auto second = results_of(cpu::only(isas.back()));
+  for (const auto& [use, bytes] : first) {
+    ASSERT_FALSE(bytes == second.at(use)) << static_cast<int>(use);
+    cpu::KernelChoice kernels = cpu::only(isas.front());
+    switch (use) {
+      case cpu::KernelUse::Products: kernels.products = isas.back(); break;
+      case cpu::KernelUse::Attention: kernels.attention = isas.back(); break;
+      case cpu::KernelUse::Convolutions: kernels.convolutions = isas.back(); break;
+      case cpu::KernelUse::Rows: kernels.rows = isas.back(); break;
+    }
+    const auto mixed = results_of(kernels);
+    for (const auto& [other, theirs] : mixed) {
+      EXPECT_TRUE(theirs == (other == use ? second : first).at(other))
+          << static_cast<int>(use) << " " << static_cast<int>(other);
+    }
+  }
+}
+
 TEST(CpuBackend, RefusesWhatItCannotBe) {
   EXPECT_EQ(error_of([] { CpuBackend backend({.threads = -1}); }).code(),
             ErrorCode::InvalidArgument);
   EXPECT_EQ(error_of([] { cpu::isa_from_name("sse9"); }).code(), ErrorCode::InvalidArgument);
   EXPECT_EQ(cpu::isa_from_name("avx2"), cpu::Isa::Avx2);
+  const std::vector<cpu::Isa> isas = cpu::available_isas();
+  for (const cpu::Isa isa : {cpu::Isa::Avx512, cpu::Isa::Avx2}) {
+    if (std::find(isas.begin(), isas.end(), isa) != isas.end()) continue;
+    const Error error = error_of([&] { CpuBackend backend({.isa = isa}); });
+    EXPECT_EQ(error.code(), ErrorCode::Unsupported);
+    EXPECT_NE(std::string(error.what()).find("expected best"), std::string::npos) << error.what();
+    EXPECT_NE(std::string(error.what()).find(" or portable"), std::string::npos) << error.what();
+  }
   CpuBackend backend({.threads = 1});
   Arena measure;
   const Tensor empty{&measure, DType::F32, {4, 0}};

@@ -44,7 +44,7 @@ std::size_t choose_group(std::size_t panels, std::size_t heads, std::size_t fit,
 // The head size is not known here; it is at most the row of `out`.
 std::size_t CpuBackend::attention_scratch(const Tensor& out) const {
   return as_size(threads_) *
-         align(kernels_.attention_scratch(as_size(out.dim(1)), 1) + kGroupBytes);
+         align(attention_kernels_.attention_scratch(as_size(out.dim(1)), 1) + kGroupBytes);
 }
 
 void CpuBackend::do_attention(const Tensor& out, const Tensor& qkv, const AttentionArgs& args) {
@@ -60,13 +60,13 @@ void CpuBackend::do_attention(const Tensor& out, const Tensor& qkv, const Attent
   head.rows = as_size(qkv.dim(0)) / segments;
   head.scale = args.scale;
   head.causal = args.causal;
-  const std::size_t panels = sharing * ceil_div(head.rows, 2 * kernels_.lanes);
-  const std::size_t one = kernels_.attention_scratch(head.head_dim, 1);
-  const std::size_t more = kernels_.attention_scratch(head.head_dim, 2) - one;
+  const std::size_t panels = sharing * ceil_div(head.rows, 2 * attention_kernels_.lanes);
+  const std::size_t one = attention_kernels_.attention_scratch(head.head_dim, 1);
+  const std::size_t more = attention_kernels_.attention_scratch(head.head_dim, 2) - one;
   const std::size_t fit = std::max<std::size_t>(kGroupBytes / more, 1);
   const std::size_t group = choose_group(panels, segments * kv_heads, fit, as_size(threads_));
   const std::size_t groups = ceil_div(panels, group);
-  const std::size_t piece = align(kernels_.attention_scratch(head.head_dim, group));
+  const std::size_t piece = align(attention_kernels_.attention_scratch(head.head_dim, group));
   need_scratch(as_size(threads_) * piece);
   const std::size_t jobs = segments * kv_heads * groups;
   cpu::parallel_for(threads_, jobs, [&](std::size_t job, std::size_t thread) {
@@ -83,7 +83,7 @@ void CpuBackend::do_attention(const Tensor& out, const Tensor& qkv, const Attent
     part.panel_begin = panels * index / groups;
     part.panel_end = panels * (index + 1) / groups;
     part.scratch = reinterpret_cast<float*>(scratch_ + thread * piece);
-    kernels_.attention(part);
+    attention_kernels_.attention(part);
   });
 }
 

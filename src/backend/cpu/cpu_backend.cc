@@ -82,8 +82,11 @@ void* map_block(std::size_t bytes) {
 
 CpuBackend::CpuBackend(const CpuOptions& options)
     : threads_(resolve_threads(options.threads)),
-      kernels_(cpu::kernels_of(options.isa)),
-      widen_(cpu::widens_first(kernels_)),
+      choice_(options.kernels ? *options.kernels : cpu::choose_kernels(options.isa)),
+      kernels_(cpu::kernels_of(choice_.products)),
+      attention_kernels_(cpu::kernels_of(choice_.attention)),
+      conv_kernels_(cpu::kernels_of(choice_.convolutions)),
+      row_kernels_(cpu::kernels_of(choice_.rows)),
       fast_(options.fast.value_or(cpu::fast_format(kernels_))),
       emulates_bf16_(options.fast.has_value()) {}
 
@@ -92,7 +95,7 @@ CpuBackend::~CpuBackend() {
 }
 
 std::string CpuBackend::description() const {
-  return std::string("cpu: ") + kernels_.name + ", " + std::to_string(threads_) +
+  return "cpu: " + to_string(choice_) + ", " + std::to_string(threads_) +
          (threads_ == 1 ? " thread" : " threads");
 }
 

@@ -1,7 +1,7 @@
 // The CPU backend: activations in f32, weights in memory as they were stored (bf16, f16 or f32),
 // arithmetic in f32, on kernels chosen for the processor; with Encoding::Bf16 or Fast the matrices
 // and what they multiply are rounded further. Results are the same bytes for the same request and
-// instruction set, whatever the number of threads.
+// choice of kernels, whatever the number of threads.
 #pragma once
 
 #include <cstddef>
@@ -12,6 +12,7 @@
 #include <string>
 
 #include "backend/cpu/isa.h"
+#include "backend/cpu/kernel_choice.h"
 #include "backend/cpu/kernels/kernels.h"
 #include "backend/reference/reference_backend.h"
 
@@ -42,7 +43,8 @@ PanelFormat fast_format(const Kernels& kernels);
 
 struct CpuOptions {
   int threads = 0;                // 0: every processor this process may use
-  cpu::Isa isa = cpu::Isa::Best;  // forces kernels, for tests and comparisons
+  cpu::Isa isa = cpu::Isa::Best;  // Best: measured, by choose_kernels(); else forced
+  std::optional<cpu::KernelChoice> kernels = {};  // in place of what `isa` means
   // Forces the integers of Encoding::Fast, and has Encoding::Bf16 without its instructions.
   std::optional<cpu::PanelFormat> fast = {};
 };
@@ -56,6 +58,7 @@ class CpuBackend final : public ReferenceBackend {
 
   std::string description() const override;
   int threads() const { return threads_; }
+  // Those of the matrix products.
   const cpu::Kernels& kernels() const { return kernels_; }
   cpu::PanelFormat fast_format() const { return fast_; }  // of matrices with Encoding::Fast
 
@@ -104,8 +107,11 @@ class CpuBackend final : public ReferenceBackend {
   void conv1x1(const Tensor& out, const Tensor& x, const Weight& weight, const ConvArgs& args);
 
   int threads_;
-  const cpu::Kernels& kernels_;
-  bool widen_;  // GemmArgs::widen
+  cpu::KernelChoice choice_;
+  const cpu::Kernels& kernels_;  // of choice_.products
+  const cpu::Kernels& attention_kernels_;
+  const cpu::Kernels& conv_kernels_;
+  const cpu::Kernels& row_kernels_;
   cpu::PanelFormat fast_;
   bool emulates_bf16_;
   Encoding encoding_ = Encoding::Plain;

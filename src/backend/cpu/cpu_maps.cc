@@ -122,7 +122,7 @@ void CpuBackend::do_group_norm(const Tensor& out, const Tensor& x, const Tensor&
   const MapCut cut(x);
   if (cut.pieces == 0) return;
   need_scratch(cut.scratch());
-  const GroupNormTask task{.kernels = kernels_,
+  const GroupNormTask task{.kernels = row_kernels_,
                            .cut = cut,
                            .x = x.as<float>(),
                            .groups = as_size(args.groups),
@@ -143,14 +143,14 @@ void CpuBackend::do_group_norm(const Tensor& out, const Tensor& x, const Tensor&
   }
   cpu::parallel_ranges(threads_, cut.pixels, cut.piece / 8 + 1,
                        [&](std::size_t begin, std::size_t end) {
-                         kernels_.group_apply({.out = out.as<float>() + begin * cut.channels,
-                                               .x = x.as<float>() + begin * cut.channels,
-                                               .mean = mean,
-                                               .factor = factor,
-                                               .bias = bias.as<float>(),
-                                               .pixels = end - begin,
-                                               .channels = cut.channels,
-                                               .silu = args.activation == Activation::Silu});
+                         row_kernels_.group_apply({.out = out.as<float>() + begin * cut.channels,
+                                                   .x = x.as<float>() + begin * cut.channels,
+                                                   .mean = mean,
+                                                   .factor = factor,
+                                                   .bias = bias.as<float>(),
+                                                   .pixels = end - begin,
+                                                   .channels = cut.channels,
+                                                   .silu = args.activation == Activation::Silu});
                        });
 }
 
@@ -160,8 +160,9 @@ void CpuBackend::do_conv2d(const Tensor& out, const Tensor& x, const Weight& wei
   if (weight.layout != cpu::kConv3x3) return ReferenceBackend::do_conv2d(out, x, weight, args);
   const std::size_t scratch = cpu::conv3x3_scratch_bytes(weight.out, weight.in, threads_);
   need_scratch(scratch);
-  cpu::conv3x3(out, x, weight, args,
-               {.kernels = kernels_.conv3x3, .threads = threads_, .scratch = {scratch_, scratch}});
+  cpu::conv3x3(
+      out, x, weight, args,
+      {.kernels = conv_kernels_.conv3x3, .threads = threads_, .scratch = {scratch_, scratch}});
 }
 
 }  // namespace zimage

@@ -127,7 +127,7 @@ void CpuBackend::multiply(const cpu::GemmArgs& args) {
   const int threads = static_cast<int>(std::min(plan.threads, plan.pieces()));
   cpu::parallel_for(threads, plan.pieces(), [&](std::size_t piece, std::size_t thread) {
     GemmArgs part = piece_of(args, plan, piece);
-    part.widen = widen_;
+    part.widen = choice_.widen;
     part.scratch = reinterpret_cast<float*>(scratch_ + thread * plan.piece_scratch);
     if (is_dot(part.format)) {
       kernels_.dot.gemm(part);

@@ -32,25 +32,25 @@ void CpuBackend::do_rms_norm(const Tensor& out, const Tensor& x, const Tensor& w
                              const NormArgs& args) {
   const std::size_t dim = as_size(x.dim(1));
   each_rows(threads_, x, [&](std::size_t begin, std::size_t end) {
-    kernels_.rms_norm({.out = out.as<float>() + begin * dim,
-                       .x = x.as<float>() + begin * dim,
-                       .weight = weight.as<float>(),
-                       .scale = floats_or_null(args.scale),
-                       .rows = end - begin,
-                       .dim = dim,
-                       .eps = args.eps});
+    row_kernels_.rms_norm({.out = out.as<float>() + begin * dim,
+                           .x = x.as<float>() + begin * dim,
+                           .weight = weight.as<float>(),
+                           .scale = floats_or_null(args.scale),
+                           .rows = end - begin,
+                           .dim = dim,
+                           .eps = args.eps});
   });
 }
 
 void CpuBackend::do_layer_norm(const Tensor& out, const Tensor& x, const NormArgs& args) {
   const std::size_t dim = as_size(x.dim(1));
   each_rows(threads_, x, [&](std::size_t begin, std::size_t end) {
-    kernels_.layer_norm({.out = out.as<float>() + begin * dim,
-                         .x = x.as<float>() + begin * dim,
-                         .scale = floats_or_null(args.scale),
-                         .rows = end - begin,
-                         .dim = dim,
-                         .eps = args.eps});
+    row_kernels_.layer_norm({.out = out.as<float>() + begin * dim,
+                             .x = x.as<float>() + begin * dim,
+                             .scale = floats_or_null(args.scale),
+                             .rows = end - begin,
+                             .dim = dim,
+                             .eps = args.eps});
   });
 }
 
@@ -58,13 +58,13 @@ void CpuBackend::do_add_gated_rms_norm(const Tensor& x, const Tensor& y, const T
                                        const GatedNormArgs& args) {
   const std::size_t dim = as_size(x.dim(1));
   each_rows(threads_, x, [&](std::size_t begin, std::size_t end) {
-    kernels_.add_gated_rms_norm({.x = x.as<float>() + begin * dim,
-                                 .y = y.as<float>() + begin * dim,
-                                 .weight = weight.as<float>(),
-                                 .gate = floats_or_null(args.gate),
-                                 .rows = end - begin,
-                                 .dim = dim,
-                                 .eps = args.eps});
+    row_kernels_.add_gated_rms_norm({.x = x.as<float>() + begin * dim,
+                                     .y = y.as<float>() + begin * dim,
+                                     .weight = weight.as<float>(),
+                                     .gate = floats_or_null(args.gate),
+                                     .rows = end - begin,
+                                     .dim = dim,
+                                     .eps = args.eps});
   });
 }
 
@@ -73,31 +73,31 @@ void CpuBackend::do_qk_norm_rope(const Tensor& qkv, const Tensor& q_norm, const 
   const std::size_t stride = as_size(qkv.dim(1));
   const std::size_t head_dim = stride / as_size(args.heads + 2 * args.kv_heads);
   each_rows(threads_, qkv, [&](std::size_t begin, std::size_t end) {
-    kernels_.qk_norm_rope({.qkv = qkv.as<float>() + begin * stride,
-                           .q_norm = q_norm.as<float>(),
-                           .k_norm = k_norm.as<float>(),
-                           .cos_sin = args.cos_sin.as<float>() + begin * head_dim,
-                           .rows = end - begin,
-                           .stride = stride,
-                           .heads = as_size(args.heads),
-                           .kv_heads = as_size(args.kv_heads),
-                           .head_dim = head_dim,
-                           .eps = args.eps,
-                           .interleaved = args.pairing == Pairing::Interleaved});
+    row_kernels_.qk_norm_rope({.qkv = qkv.as<float>() + begin * stride,
+                               .q_norm = q_norm.as<float>(),
+                               .k_norm = k_norm.as<float>(),
+                               .cos_sin = args.cos_sin.as<float>() + begin * head_dim,
+                               .rows = end - begin,
+                               .stride = stride,
+                               .heads = as_size(args.heads),
+                               .kv_heads = as_size(args.kv_heads),
+                               .head_dim = head_dim,
+                               .eps = args.eps,
+                               .interleaved = args.pairing == Pairing::Interleaved});
   });
 }
 
 void CpuBackend::do_silu(const Tensor& x) {
   cpu::parallel_ranges(threads_, as_size(x.elements()), kGrain,
                        [&](std::size_t begin, std::size_t end) {
-                         kernels_.silu(x.as<float>() + begin, end - begin);
+                         row_kernels_.silu(x.as<float>() + begin, end - begin);
                        });
 }
 
 void CpuBackend::do_add_scaled(const Tensor& x, const Tensor& y, float factor) {
   cpu::parallel_ranges(
       threads_, as_size(x.elements()), kGrain, [&](std::size_t begin, std::size_t end) {
-        kernels_.add_scaled(x.as<float>() + begin, y.as<float>() + begin, factor, end - begin);
+        row_kernels_.add_scaled(x.as<float>() + begin, y.as<float>() + begin, factor, end - begin);
       });
 }
 

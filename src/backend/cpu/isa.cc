@@ -71,9 +71,15 @@ std::vector<Isa> available_isas() {
 const Kernels& kernels_of(Isa isa) {
   if (isa == Isa::Best) isa = available_isas().front();
   if (!has(isa)) {
-    throw Error(ErrorCode::Unsupported,
-                "CPU kernel \"" + std::string(name_of(isa)) +
-                    "\" needs instructions that this processor does not have");
+    std::string others = "best";
+    for (const Isa other : available_isas()) {
+      others += other == Isa::Portable ? " or " : ", ";  // which is the last
+      others += name_of(other);
+    }
+    throw Error(ErrorCode::Unsupported, "CPU kernel \"" + std::string(name_of(isa)) +
+                                            "\": this processor does not have its instructions, "
+                                            "expected " +
+                                            others);
   }
 #if defined(__x86_64__)
   if (isa == Isa::Avx512) {

@@ -157,7 +157,8 @@ void generate(const GenerateOptions& options, Interrupt& interrupt) {
                         .model = model_name(place.origin()),
                         .device = device,
                         .precision = options.draw.precision,
-                        .encoding = options.draw.encoding};
+                        .encoding = options.draw.encoding,
+                        .cpu_kernel = options.draw.cpu_kernel};
   const Clock::time_point save_start = Clock::now();
   OrderedJson seconds;
   for (std::size_t i = 0; i < outputs.size(); ++i) {

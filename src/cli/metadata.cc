@@ -52,7 +52,8 @@ std::string request_json(const Provenance& provenance) {
                                {"model", provenance.model},
                                {"device", provenance.device},
                                {"precision", provenance.precision},
-                               {"encoding", provenance.encoding}});
+                               {"encoding", provenance.encoding},
+                               {"cpu_kernel", provenance.cpu_kernel}});
 }
 
 ImageText metadata(const Provenance& provenance) {

@@ -10,12 +10,13 @@ namespace zimage::cli {
 
 // How one picture came to be.
 struct Provenance {
-  Request request;                 // with every default filled in
-  std::int64_t index = 0;          // of the picture among request.count
-  std::string model;               // its name
-  std::string device;              // Pipeline::device_description()
-  std::string precision = "auto";  // PipelineOptions::precision
-  std::string encoding = "auto";   // PipelineOptions::encoding
+  Request request;                  // with every default filled in
+  std::int64_t index = 0;           // of the picture among request.count
+  std::string model;                // its name
+  std::string device;               // Pipeline::device_description()
+  std::string precision = "auto";   // PipelineOptions::precision
+  std::string encoding = "auto";    // PipelineOptions::encoding
+  std::string cpu_kernel = "best";  // PipelineOptions::cpu_kernel
 };
 
 // "cpu" or "cuda".

@@ -17,7 +17,8 @@ Provenance example() {
           .model = "zimage-tiny",
           .device = "cpu: AVX2, 2 threads",
           .precision = "exact",
-          .encoding = "fp8"};
+          .encoding = "fp8",
+          .cpu_kernel = "avx2"};
 }
 
 std::string end_of_parameters() {
@@ -74,6 +75,7 @@ TEST(RequestJson, HoldsEverythingThatDecidesThePicture) {
   EXPECT_EQ(json.at("device"), "cpu: AVX2, 2 threads");
   EXPECT_EQ(json.at("precision"), "exact");
   EXPECT_EQ(json.at("encoding"), "fp8");
+  EXPECT_EQ(json.at("cpu_kernel"), "avx2");
   EXPECT_EQ(request_json(example()).find('\n'), std::string::npos);
 }
 

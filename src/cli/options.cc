@@ -85,6 +85,15 @@ void add_machine_options(CLI::App& app, DrawOptions& options) {
       "Threads (default: one for each core this process may use)")
       ->group("Machine");
   add_value(
+      app, "--cpu-kernel", "NAME",
+      [&options](const std::string& text) {
+        options.cpu_kernel =
+            parse_choice("--cpu-kernel", text, {"best", "avx512", "avx2", "portable"});
+      },
+      "Which kernels compute on a CPU: avx512, avx2, portable, or best, the fastest for each kind\n"
+      "of operation, measured at the first start (default: best)")
+      ->group("Machine");
+  add_value(
       app, "--device", "DEVICE",
       [&options](const std::string& text) { options.device = parse_device("--device", text); },
       "auto, cpu, cuda, or cuda:N for one of several (default: auto)")

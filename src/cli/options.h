@@ -46,6 +46,7 @@ struct DrawOptions {
   WeightType weights = WeightType::Stored;
   std::optional<std::string> weights_cache = {};  // a folder
   int threads = 0;                                // 0: one for each core this process may use
+  std::string cpu_kernel = "best";
   bool json = false;
 };
 

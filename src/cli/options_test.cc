@@ -35,6 +35,7 @@ TEST(Generate, LeavesDefaultsToTheModel) {
   EXPECT_EQ(options.draw.keep, Keep::None);
   EXPECT_EQ(options.draw.device, "auto");
   EXPECT_EQ(options.draw.threads, 0);
+  EXPECT_EQ(options.draw.cpu_kernel, "best");
   EXPECT_EQ(options.rng, RngKind::Cpu);
   EXPECT_EQ(options.verbosity, Verbosity::Normal);
   EXPECT_FALSE(options.draw.json);
@@ -42,13 +43,14 @@ TEST(Generate, LeavesDefaultsToTheModel) {
 
 TEST(Generate, TakesEveryLongOption) {
   const GenerateOptions options =
-      generate_options({"--model",   "m",      "--prompt-file", "f",
-                        "--output",  "o",      "--width",       "320",
-                        "--height",  "240",    "--steps",       "4",
-                        "--count",   "64",     "--seed",        "18446744073709551615",
-                        "--rng",     "cuda",   "--threads",     "3",
-                        "--device",  "cuda:1", "--precision",   "exact",
-                        "--verbose", "--json", "--force"});
+      generate_options({"--model",      "m",      "--prompt-file", "f",
+                        "--output",     "o",      "--width",       "320",
+                        "--height",     "240",    "--steps",       "4",
+                        "--count",      "64",     "--seed",        "18446744073709551615",
+                        "--rng",        "cuda",   "--threads",     "3",
+                        "--device",     "cuda:1", "--precision",   "exact",
+                        "--cpu-kernel", "avx2",   "--verbose",     "--json",
+                        "--force"});
   EXPECT_EQ(options.draw.model.name, "m");
   EXPECT_EQ(options.prompt_file, "f");
   EXPECT_EQ(options.output, "o");
@@ -61,6 +63,7 @@ TEST(Generate, TakesEveryLongOption) {
   EXPECT_EQ(options.draw.threads, 3);
   EXPECT_EQ(options.draw.device, "cuda:1");
   EXPECT_EQ(options.draw.precision, "exact");
+  EXPECT_EQ(options.draw.cpu_kernel, "avx2");
   EXPECT_EQ(options.verbosity, Verbosity::Verbose);
   EXPECT_TRUE(options.draw.json && options.force);
 }

@@ -11,6 +11,7 @@ PipelineOptions pipeline_options(const ModelLocation& place, const DrawOptions& 
           .tokenizer = place.tokenizer,
           .device = options.device,
           .threads = options.threads,
+          .cpu_kernel = options.cpu_kernel,
           .precision = options.precision,
           .encoding = options.encoding,
           .keep = options.keep,

@@ -18,12 +18,12 @@
 namespace zimage {
 namespace {
 
+#ifdef ZIMAGE_CUDA
 [[noreturn]] void refuse(const std::string& precision, const char* device, const char* expected) {
   throw Error(ErrorCode::Unsupported, "precision \"" + precision + "\": device \"" + device +
                                           "\" does not have it, expected " + expected);
 }
 
-#ifdef ZIMAGE_CUDA
 std::unique_ptr<Backend> make_cuda(int index, const std::string& precision) {
   if (precision == "fast") refuse(precision, "cuda", "auto, exact or bf16");
   CudaOptions options;
@@ -39,7 +39,8 @@ std::unique_ptr<Backend> make_cuda(int /*index*/, const std::string& /*precision
 #endif
 
 std::unique_ptr<Backend> make_cpu(const BackendOptions& options) {
-  return std::make_unique<CpuBackend>(CpuOptions{.threads = options.threads});
+  return std::make_unique<CpuBackend>(
+      CpuOptions{.threads = options.threads, .isa = cpu::isa_from_name(options.cpu_kernel)});
 }
 
 // The N of "cuda:N"; 0 for "cuda".
@@ -73,6 +74,7 @@ std::unique_ptr<Backend> make_backend(const BackendOptions& options) {
     throw Error(ErrorCode::InvalidArgument, "precision is " + quote(options.precision) +
                                                 ", expected auto, exact, bf16 or fast");
   }
+  static_cast<void>(cpu::isa_from_name(options.cpu_kernel));  // throws for other names
   if (device == "reference") return std::make_unique<ReferenceBackend>();
   if (device == "cpu") return make_cpu(options);
   if (device == "cuda" || device.starts_with("cuda:"))

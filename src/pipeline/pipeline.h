@@ -140,6 +140,10 @@ struct PipelineOptions {
   std::filesystem::path tokenizer = {};
   std::string device = "auto";  // "auto", "cpu", "cuda", "cuda:1", "reference"
   int threads = 0;              // 0: one for each core this process may use
+  // On a CPU: "avx512", "avx2" or "portable" force the kernels of one instruction set. "best" takes
+  // for each kind of operation the fastest that the processor has, as measured once on this machine
+  // and kept in $XDG_CACHE_HOME/zimage, else ~/.cache/zimage.
+  std::string cpu_kernel = "best";
   // Of activations and arithmetic: "exact" is f32, "bf16" on CUDA; "fast" is not there yet. "auto"
   // is bf16 on CUDA, exact on CPUs.
   std::string precision = "auto";
@@ -193,7 +197,7 @@ class Pipeline {
   Request complete(const Request& request) const;
   // Runs the request without computing. Throws InvalidArgument.
   Plan plan(const Request& request) const;
-  // "cpu: AVX2, 2 threads".
+  // "cpu: AVX2, 2 threads"; with kernels that differ, which compute what.
   std::string device_description() const;
   // Bytes of the device's memory that are taken now: by this process on a CPU, by this pipeline on
   // a card.

@@ -283,6 +283,17 @@ TEST(Pipeline, RefusesPrecisionsThatADeviceHasNot) {
   }
 }
 
+TEST(Pipeline, ComputesWithTheKernelThatIsNamed) {
+  Pipeline portable({.model = kModel, .device = "cpu", .threads = 1, .cpu_kernel = "portable"});
+  EXPECT_EQ(portable.device_description(), "cpu: portable, 1 thread");
+  for (const char* device : {"cpu", "reference", "auto"}) {
+    const Error error =
+        error_of([&] { Pipeline({.model = kModel, .device = device, .cpu_kernel = "sse9"}); });
+    EXPECT_EQ(error.code(), ErrorCode::InvalidArgument);
+    EXPECT_THAT(error.what(), HasSubstr("CPU kernel is \"sse9\", expected best, avx512, avx2 or"));
+  }
+}
+
 TEST(Pipeline, NamesDevicesThatItDoesNotKnow) {
   const Error error = error_of([] { Pipeline({.model = kModel, .device = "tpu"}); });
   EXPECT_EQ(error.code(), ErrorCode::InvalidArgument);

@@ -20,7 +20,7 @@ class Help(ProgramTest):
         text = self.run_program("generate", "--help").stdout.decode()
         for option in (
             "-m,--model -p,--prompt --prompt-file -o,--output -W,--width -H,--height --size "
-            "-s,--steps -n,--count --seed --rng -t,--threads --device -v,--verbose -q,--quiet --json --force"
+            "-s,--steps -n,--count --seed --rng -t,--threads --cpu-kernel --device -v,--verbose -q,--quiet --json --force"
         ).split():
             self.assertIn(f"  {option} ", text)
         self.assertIn("Exit codes: 0 ", text)
@@ -82,6 +82,8 @@ class Refusals(ProgramTest):
         value("--rng", "gpu", "--rng: expected cpu or cuda")
         for text in ("tpu", "cuda:", "cuda:x", "cuda:-1"):
             value("--device", text, "--device: expected auto, cpu, cuda or cuda:N")
+        for text in ("sse9", "AVX2", ""):
+            value("--cpu-kernel", text, "--cpu-kernel: expected best or avx512 or avx2 or portable")
         for text in ("0", "-2", "5000"):
             value("--threads", text, "--threads: expected a whole number from 1 to 4096")
         for text in ("0", "65", "two"):

@@ -26,8 +26,8 @@ namespace {
 struct Options {
   CpuOptions backend;
   std::string precision = "exact";  // or "bf16", "int16", "int8"
-  std::string filter;     // only cases whose name contains it
-  double seconds = 1.0;   // of runs for each case
+  std::string filter;               // only cases whose name contains it
+  double seconds = 1.0;             // of runs for each case
   bool cpu_time = false;  // processor time of the calling thread: for one thread on a busy machine
 };
 
@@ -108,7 +108,7 @@ struct Case {
   double flops = 0;
   double bytes = 0;  // that must come from or go to memory at least once
   std::function<void()> run;
-  Tensor out = {};                     // with `exact`
+  Tensor out = {};                        // with `exact`
   std::function<void()> exact = nullptr;  // the same with the matrix as it is stored
 };
 
@@ -179,8 +179,8 @@ class Bench {
   // are no products count against it too.
   double burst() const {
     const cpu::Kernels& kernels = backend_.kernels();
-    const cpu::PanelFormat format = encoding() == Encoding::Bf16 ? cpu::PanelFormat::Bf16Pairs
-                                                                 : backend_.fast_format();
+    const cpu::PanelFormat format =
+        encoding() == Encoding::Bf16 ? cpu::PanelFormat::Bf16Pairs : backend_.fast_format();
     const bool plain = encoding() == Encoding::Plain;
     if (!options_.cpu_time) {
       return plain ? cpu::measure_fma(kernels, backend_.threads(), 2)
@@ -363,17 +363,17 @@ Options parse(int argc, char** argv) {
       if (options.precision == "int16") options.backend.fast = cpu::PanelFormat::Int16;
       if (options.precision == "int8") options.backend.fast = cpu::PanelFormat::Int8;
       if (options.precision != "exact" && options.precision != "bf16" && !options.backend.fast)
-        throw Error(ErrorCode::InvalidArgument, "precision is " + options.precision +
-                                                    ", expected exact, bf16, int16 or int8");
+        throw Error(ErrorCode::InvalidArgument,
+                    "precision is " + options.precision + ", expected exact, bf16, int16 or int8");
     } else if (name == "--filter") {
       options.filter = value;
     } else if (name == "--seconds") {
       options.seconds = std::atof(value);
     } else {
-      throw Error(
-          ErrorCode::InvalidArgument,
-          "unknown option " + std::string(name) +
-              "; there are --threads N, --isa NAME, --precision NAME, --filter TEXT, --seconds S, --cpu-time");
+      throw Error(ErrorCode::InvalidArgument,
+                  "unknown option " + std::string(name) +
+                      "; there are --threads N, --isa NAME, --precision NAME, --filter TEXT, "
+                      "--seconds S, --cpu-time");
     }
   }
   return options;

@@ -126,8 +126,8 @@ void Backend::set_encoding(Encoding encoding) {
   const char* const option = encoding == Encoding::Fp8    ? "encoding fp8"
                              : encoding == Encoding::Bf16 ? "precision bf16"
                                                           : "precision fast";
-  throw Error(ErrorCode::Unsupported, std::string(option) + ": " + description() +
-                                          " does not have it; leave it out");
+  throw Error(ErrorCode::Unsupported,
+              std::string(option) + ": " + description() + " does not have it; leave it out");
 }
 
 Weight Backend::load_matrix(Arena& slab, std::span<const Tensor> parts, MatrixRole role) {

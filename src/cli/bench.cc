@@ -194,8 +194,8 @@ std::string bench_table(const BenchReport& report) {
       report.choices);
   const bool encoded = report.ceilings.encoded > 0;
   const auto head = [encoded](const char* name, const char* last) {
-    return fmt::format("\n{:<22}{:>7}{:>14}{:>11}{:>11}{:>10}{}{}\n", name, "calls", "time", "GFLOP",
-                       "GFLOP/s", "of peak", encoded ? "  of rounded" : "", last);
+    return fmt::format("\n{:<22}{:>7}{:>14}{:>11}{:>11}{:>10}{}{}\n", name, "calls", "time",
+                       "GFLOP", "GFLOP/s", "of peak", encoded ? "  of rounded" : "", last);
   };
   const auto line = [&](const BenchRow& row) {
     std::string numbers =

@@ -144,9 +144,9 @@ struct PipelineOptions {
   // for each kind of operation the fastest that the processor has, as measured once on this machine
   // and kept in $XDG_CACHE_HOME/zimage, else ~/.cache/zimage.
   std::string cpu_kernel = "best";
-  // Of activations and arithmetic: "exact" is f32; "bf16" is for CUDA and for CPUs that multiply it;
-  // "fast" rounds what the transformer's blocks multiply to integers, on CPUs. "auto" is bf16 on
-  // CUDA, exact on CPUs.
+  // Of activations and arithmetic: "exact" is f32; "bf16" is for CUDA and for CPUs that multiply
+  // it; "fast" rounds what the transformer's blocks multiply to integers, on CPUs. "auto" is bf16
+  // on CUDA, exact on CPUs.
   std::string precision = "auto";
   std::string encoding = "auto";  // of the transformer's matrices: "auto" or "fp8" (on CUDA)
   Keep keep = Keep::Auto;         // which networks stay loaded between stages and requests

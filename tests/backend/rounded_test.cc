@@ -30,7 +30,8 @@ struct Rounding {
 };
 
 // Normal numbers: blocks reach 3.2 deviations, so 12 bits of both operands give 4e-7 and 8 bits
-// 1.0e-4, one bit less four times that; bf16 gives 3e-6, up to 6e-6 in few outputs. One product missing of 1024: 1e-3.
+// 1.0e-4, one bit less four times that; bf16 gives 3e-6, up to 6e-6 in few outputs. One product
+// missing of 1024: 1e-3.
 constexpr std::array<Rounding, 3> kRoundings{
     {{"int16", Encoding::Fast, PanelFormat::Int16, 1e-6},
      {"int8", Encoding::Fast, PanelFormat::Int8, 2e-4},
@@ -104,8 +105,7 @@ TEST_P(Rounded, SwigluIsAsCloseAsItsBits) {
   for (const Size& s : kSizes) {
     OpCase c(backend_);
     const auto x = c.activations({s.rows, s.in});
-    const auto weight =
-        c.matrix({{s.out, s.in}, {s.out, s.in}}, DType::BF16, MatrixRole::GateUp);
+    const auto weight = c.matrix({{s.out, s.in}, {s.out, s.in}}, DType::BF16, MatrixRole::GateUp);
     const auto out = c.activations({s.rows, s.out});
     reserve(ScratchOp::Swiglu, out, x, weight);
     c.run([&](const OpCase::Side& v) { v.backend().swiglu(v(out), v(x), v(weight)); });
@@ -217,7 +217,8 @@ TEST(RoundedKernels, AgreeBitForBit) {
   for (std::size_t j = 0; j < columns; ++j) rows[j] = numbers.data() + (kRows + j) * kDepth;
   for (const PanelFormat format : {PanelFormat::Int16, PanelFormat::Int8}) {
     std::vector<float> panel(cpu::panel_bytes(format, plain.lanes, kDepth) / 4);
-    plain.pack_panel({.panel = panel.data(), .rows = rows.data(), .depth = kDepth, .format = format});
+    plain.pack_panel(
+        {.panel = panel.data(), .rows = rows.data(), .depth = kDepth, .format = format});
     std::vector<float> results[2];
     for (const cpu::DotKernels* kernels : {&plain.dot, &vnni}) {
       std::vector<float>& out = results[kernels == &vnni ? 1 : 0];

@@ -13,6 +13,7 @@
 #include "backend/cpu/parallel.h"
 #include "backend/cpu/peak.h"
 #include "base/error.h"
+#include "base/log.h"
 
 namespace zimage {
 
@@ -154,7 +155,20 @@ void CpuBackend::set_encoding(Encoding encoding) {
                 "precision bf16: this processor has no instructions for products of bf16 "
                 "(AVX512_BF16); use exact or fast");
   }
+  if (encoding == Encoding::Bf16 && encoding_ != encoding) warn_of_slow_bf16();
   encoding_ = encoding;
+}
+
+// Some processors have the instructions and run them at half the rate of f32.
+void CpuBackend::warn_of_slow_bf16() const {
+  constexpr int kBursts = 4;
+  const double pairs = cpu::measure_dot(kernels_, PanelFormat::Bf16Pairs, 1, kBursts);
+  const double exact = cpu::measure_fma(kernels_, 1, kBursts);
+  if (pairs > exact) return;
+  log(LogLevel::Warning,
+      "precision bf16: this processor multiplies bf16 at " +
+          std::to_string(static_cast<int>(100 * pairs / exact)) +
+          " % of the rate of float32: exact is faster and closer, fast faster still");
 }
 
 void CpuBackend::need_scratch(std::size_t bytes) {

@@ -98,6 +98,7 @@ class CpuBackend final : public ReferenceBackend {
  private:
   // Grows the scratch when an operation runs that no plan announced.
   void need_scratch(std::size_t bytes);
+  void warn_of_slow_bf16() const;
   cpu::PanelFormat format_of(MatrixRole role, DType stored) const;
   std::size_t product_scratch(std::int64_t rows, const Weight& weight) const;
   std::size_t attention_scratch(const Tensor& out) const;

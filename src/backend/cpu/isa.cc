@@ -93,11 +93,11 @@ const Kernels& kernels_of(Isa isa) {
 
 // Intel's cores have two ports for 512-bit vectors, and a shift or mask of a panel takes the place
 // of a multiply-add on them: 2 for every 24 of a tile. AMD's have other ports for those.
-bool widens_first(const Kernels& kernels) {
+bool widens_first(Isa isa) {
 #if defined(__x86_64__)
-  return kernels.lanes == 16 && __builtin_cpu_is("intel") != 0;
+  return isa == Isa::Avx512 && __builtin_cpu_is("intel") != 0;
 #else
-  static_cast<void>(kernels);
+  static_cast<void>(isa);
   return false;
 #endif
 }

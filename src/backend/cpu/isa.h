@@ -23,6 +23,6 @@ std::vector<Isa> available_isas();
 const Kernels& kernels_of(Isa isa);
 
 // Whether GemmArgs::widen is faster on this processor.
-bool widens_first(const Kernels& kernels);
+bool widens_first(Isa isa);
 
 }  // namespace zimage::cpu

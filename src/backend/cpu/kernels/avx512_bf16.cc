@@ -1,4 +1,5 @@
-// The products of words compiled for AVX-512 with VNNI and BF16; CMakeLists.txt gives this file its flags.
+// The products of words compiled for AVX-512 with VNNI and BF16; CMakeLists.txt gives this file its
+// flags.
 #if defined(__x86_64__)
 #define ZIMAGE_CPU_LANES 16
 #define ZIMAGE_CPU_ISA avx512_bf16

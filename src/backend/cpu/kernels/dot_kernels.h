@@ -14,8 +14,8 @@
 
 namespace zimage::cpu::ZIMAGE_CPU_ISA {
 
-// Rows of a block: their numbers in one block of the depth and the sums of kDotPanels panels stay in
-// the second cache.
+// Rows of a block: their numbers in one block of the depth and the sums of kDotPanels panels stay
+// in the second cache.
 constexpr std::size_t kDotRows = kLanes == 16 ? 288 : 192;
 constexpr std::size_t kDotPanels = 16;
 
@@ -23,20 +23,20 @@ constexpr std::size_t kDotPanels = 16;
 struct DotTileArgs {
   const std::uint32_t* left = nullptr;  // [rows][stride] words
   std::size_t stride = 0;
-  const std::uint32_t* right = nullptr;       // [words][kTileColumns]
+  const std::uint32_t* right = nullptr;  // [words][kTileColumns]
   std::size_t words = 0;
-  float* sums = nullptr;                      // [rows][kTileColumns]
-  const float* row_scales = nullptr;          // [rows]
-  const float* column_scales = nullptr;       // [kTileColumns]
-  const std::int32_t* starts = nullptr;       // [kTileColumns]
-  bool start = true;                          // replace the sums
-  const char* ahead = nullptr;                // TileArgs::ahead
+  float* sums = nullptr;                 // [rows][kTileColumns]
+  const float* row_scales = nullptr;     // [rows]
+  const float* column_scales = nullptr;  // [kTileColumns]
+  const std::int32_t* starts = nullptr;  // [kTileColumns]
+  bool start = true;                     // replace the sums
+  const char* ahead = nullptr;           // TileArgs::ahead
   std::size_t ahead_step = 0;
 };
 
 template <class Format>
 [[gnu::always_inline]] inline typename Format::Sum first_sum(const DotTileArgs& args,
-                                                              std::size_t column) {
+                                                             std::size_t column) {
   if constexpr (Format::kFormat == PanelFormat::Int8) return load_words(args.starts + column);
   if constexpr (Format::kFormat == PanelFormat::Int16) return no_words();
   if constexpr (Format::kFormat == PanelFormat::Bf16Pairs) return zero();
@@ -194,7 +194,8 @@ void multiply_dot_panel(const DotBlock& block, std::size_t p, std::size_t g, std
   const char* panel = static_cast<const char*>(args.panels) + p * bytes;
   const auto* words = reinterpret_cast<const std::uint32_t*>(panel);
   const auto* scales = reinterpret_cast<const float*>(words + c.words * kTileColumns);
-  const auto* starts = reinterpret_cast<const std::int32_t*>(scales + c.depth_blocks * kTileColumns);
+  const auto* starts =
+      reinterpret_cast<const std::int32_t*>(scales + c.depth_blocks * kTileColumns);
   const std::size_t begin = d * c.block_words;
   const std::size_t count = smaller(c.block_words, c.words - begin);
   const std::size_t rows = block.rows();
@@ -268,12 +269,19 @@ inline void gemm_dot(const GemmArgs& args) {
 template <class Format>
 double dot_burst_of(std::size_t steps, float* sink) {
   constexpr std::size_t kSums = 2 * kTileRows;
-  alignas(64) static const std::uint32_t kNumbers[kLanes] = {0x01010101U};
-  const Words numbers = load_words(kNumbers);
+  // Each its own number, or equal chains would be computed once.
+  alignas(64) std::uint32_t numbers_of[kSums][kLanes];
+  for (std::size_t i = 0; i < kSums; ++i) {
+    for (std::size_t j = 0; j < kLanes; ++j) {
+      numbers_of[i][j] = 0x3c013c01U + static_cast<std::uint32_t>(i * kLanes + j);
+    }
+  }
+  const Words numbers = load_words(numbers_of[0]);
   typename Format::Sum sums[kSums];
 #pragma GCC unroll 32
   for (std::size_t i = 0; i < kSums; ++i) {
-    sums[i] = first_sum<Format>({.starts = reinterpret_cast<const std::int32_t*>(kNumbers)}, 0);
+    if constexpr (kScaled<Format>) sums[i] = load_words(numbers_of[i]);
+    if constexpr (!kScaled<Format>) sums[i] = load(reinterpret_cast<const float*>(numbers_of[i]));
   }
   for (std::size_t s = 0; s < steps; ++s) {
 #pragma GCC unroll 32

@@ -28,8 +28,8 @@ inline float largest_of(const float* x, std::size_t n) {
   return float_of(most);
 }
 
-// out = x / scale + offset, rounded to integers of at most `most`; returns the scale, 0 for a run so
-// small that its inverse would not be a number. A NaN or infinity makes the scale one.
+// out = x / scale + offset, rounded to integers of at most `most`; returns the scale, 0 for a run
+// so small that its inverse would not be a number. A NaN or infinity makes the scale one.
 template <class Number>
 inline float quantize(Number* out, const float* x, std::size_t n, float most, int offset) {
   // Adding it leaves no fraction bits, and the lowest bits are the integer's.

@@ -28,16 +28,16 @@ constexpr std::size_t size_of(PanelFormat format) {
 // blocks are added in f32.
 constexpr std::size_t kDotBlock = 512;
 
-// A weight [out, in] is cut into panels of 2 lanes rows, the last one filled up with zeros. A GateUp
-// panel holds lanes rows of gate, then the same rows of up.
+// A weight [out, in] is cut into panels of 2 lanes rows, the last one filled up with zeros. A
+// GateUp panel holds lanes rows of gate, then the same rows of up.
 //
 // Bf16, F16, F32: a panel is [in][2 lanes], for each input the numbers of all its rows. In bf16 the
 // rows j and j + lanes share a 32-bit word, lower half first, so that one load and two shifts give
 // two vectors of floats.
 // Int16, Int8, Bf16Pairs: [words][2 lanes] 32-bit words, each the numbers of 2 or 4 (Int8)
 // consecutive inputs of a row, the last ones filled up with zeros. Then, but for Bf16Pairs, the
-// scales [blocks][2 lanes] f32; then, for Int8, what a sum over a block starts with [blocks][2 lanes]
-// int32: -128 times the sum of its weights, because activations are stored as numbers + 128.
+// scales [blocks][2 lanes] f32; then, for Int8, what a sum over a block starts with [blocks][2
+// lanes] int32: -128 times the sum of its weights, because activations are stored as numbers + 128.
 constexpr std::size_t panel_bytes(PanelFormat format, std::size_t lanes, std::size_t depth) {
   if (!is_dot(format)) return depth * 2 * lanes * size_of(format);
   const std::size_t in_word = 4 / size_of(format);

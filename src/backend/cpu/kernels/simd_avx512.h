@@ -188,7 +188,8 @@ inline Words dot_int8(Words sum, Words x, Words w) {
 }
 inline Vec dot_bf16(Vec sum, Words x, Words w) {
 #if defined(__AVX512BF16__)
-  return {_mm512_dpbf16_ps(sum.v, reinterpret_cast<__m512bh>(x.v), reinterpret_cast<__m512bh>(w.v))};
+  return {
+      _mm512_dpbf16_ps(sum.v, reinterpret_cast<__m512bh>(x.v), reinterpret_cast<__m512bh>(w.v))};
 #else
   return fma(high_bf16(x), high_bf16(w), fma(low_bf16(x), low_bf16(w), sum));
 #endif

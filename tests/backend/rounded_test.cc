@@ -196,9 +196,7 @@ TEST_P(Rounded, RowsOfZerosGiveZeros) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Cpu, Rounded, testing::ValuesIn(rounded_cases()),
-                         [](const testing::TestParamInfo<RoundedCase>& info) {
-                           return info.param.name;
-                         });
+                         [](const auto& rounded) { return rounded.param.name; });
 
 // Integers have one right sum: the instructions for words of bytes give the bytes that the ones
 // they replace give.

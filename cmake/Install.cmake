@@ -14,7 +14,7 @@ add_library(zimage::zimage ALIAS zimage_pipeline)
 
 install(TARGETS ${rooms} EXPORT zimage ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(EXPORT zimage NAMESPACE zimage:: FILE zimage-targets.cmake DESTINATION ${package_dir})
-foreach(header base/error.h base/log.h image/image.h pipeline/pipeline.h)
+foreach(header base/error.h base/log.h image/image.h scheduler/sampler.h pipeline/pipeline.h)
   get_filename_component(folder ${header} DIRECTORY)
   install(FILES ${CMAKE_SOURCE_DIR}/src/${header}
           DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/zimage/${folder})

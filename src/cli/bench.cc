@@ -34,10 +34,10 @@ double seconds_of(const Timings& timings, Stage stage) {
 }
 
 // Forwards of a stage's network.
-std::int64_t calls_of(Stage stage, std::int64_t steps, const Plan& plan) {
+std::int64_t calls_of(Stage stage, const Request& request, const Plan& plan) {
   switch (stage) {
-    case Stage::EncodePrompt: return 1;
-    case Stage::Denoise: return steps * plan.passes();
+    case Stage::EncodePrompt: return *request.guidance > 0 ? 2 : 1;
+    case Stage::Denoise: return plan.evaluations * plan.passes();
     case Stage::Decode: return plan.count;
   }
   return 0;
@@ -153,7 +153,7 @@ BenchReport run_bench(Pipeline& pipeline, const Request& request, int repeat) {
   report.choices = choices_text(plan);
   for (const StagePlan& stage : plan.stages) {
     report.stages.push_back({.name = std::string(name_of(stage.stage)),
-                             .calls = calls_of(stage.stage, *report.request.steps, plan),
+                             .calls = calls_of(stage.stage, report.request, plan),
                              .flops = stage.flops,
                              .planned = stage.total});
   }
@@ -236,6 +236,8 @@ std::string bench_json(const BenchReport& report) {
                     {"width", *report.request.width},
                     {"height", *report.request.height},
                     {"steps", *report.request.steps},
+                    {"sampler", name_of(report.request.sampler)},
+                    {"guidance", *report.request.guidance},
                     {"count", report.request.count},
                     {"repeat", report.repeat},
                     {"peak_flops_per_second", report.ceilings.flops},
@@ -262,11 +264,7 @@ void bench(const BenchOptions& options) {
   PipelineOptions settings = pipeline_options(place, options.draw);
   settings.random_weights = options.random_weights || options.config;
   Pipeline pipeline(settings);
-  const Request request{.prompt = options.prompt,
-                        .width = options.draw.width,
-                        .height = options.draw.height,
-                        .steps = options.draw.steps,
-                        .count = options.draw.count};
+  const Request request = draw_request(options.draw, options.prompt);
   BenchReport report = run_bench(pipeline, request, options.repeat);
   report.model = model_name(place.origin());
   print_to_stdout(options.draw.json ? bench_json(report) + "\n" : bench_table(report));

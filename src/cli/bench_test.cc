@@ -15,6 +15,7 @@ BenchReport example() {
   report.request.width = 256;
   report.request.height = 128;
   report.request.steps = 8;
+  report.request.guidance = 0;
   report.request.count = 2;
   report.model = "zimage-tiny";
   report.device = "cpu: AVX2, 2 threads";

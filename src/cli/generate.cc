@@ -64,6 +64,10 @@ void tell_result(Console& console, const Result& result) {
         fmt::format("the prompt has {} tokens, the model reads {}: the last {} were dropped",
                     result.tokens + result.tokens_dropped, result.tokens, result.tokens_dropped));
   }
+  if (result.negative_tokens_dropped > 0) {
+    console.note(fmt::format("of the negative prompt the last {} tokens were dropped",
+                             result.negative_tokens_dropped));
+  }
   const Image& image = result.images.front();
   if (result.drawn_width != image.width || result.drawn_height != image.height) {
     console.note(fmt::format("drawn at {}x{}, cropped to {}x{}", result.drawn_width,
@@ -81,12 +85,12 @@ OrderedJson stage_seconds(const Timings& timings, double save, double total) {
           {"total", total}};
 }
 
-void tell_times(Console& console, const OrderedJson& seconds, std::int64_t steps) {
+void tell_times(Console& console, const OrderedJson& seconds, std::int64_t forwards) {
   std::string line = "time:";
   for (const auto& [stage, value] : seconds.items()) {
     line += fmt::format(" {} {}", stage, format_seconds(value.get<double>()));
     if (stage == "denoise") {
-      line += fmt::format(" ({})", format_rate(static_cast<double>(steps), value.get<double>()));
+      line += fmt::format(" ({})", format_rate(static_cast<double>(forwards), value.get<double>()));
     }
     line += ',';
   }
@@ -97,31 +101,29 @@ void tell_times(Console& console, const OrderedJson& seconds, std::int64_t steps
 
 OrderedJson report(const Provenance& provenance, const Result& result, const std::string& file,
                    const OrderedJson& seconds) {
-  return {{"file", file},
-          {"seed", result.request.seed},
-          {"count", result.request.count},
-          {"index", provenance.index},
-          {"width", *result.request.width},
-          {"height", *result.request.height},
-          {"steps", *result.request.steps},
-          {"rng", name_of(result.request.rng)},
-          {"tokens", result.tokens},
-          {"tokens_dropped", result.tokens_dropped},
-          {"model", provenance.model},
-          {"device", provenance.device},
-          {"seconds", seconds},
-          {"peak_memory_bytes", peak_resident_memory()},
-          {"version", version()}};
+  OrderedJson json{{"file", file},
+                   {"seed", result.request.seed},
+                   {"count", result.request.count},
+                   {"index", provenance.index},
+                   {"width", *result.request.width},
+                   {"height", *result.request.height}};
+  json.update(sampling_json(result.request));
+  json.update(OrderedJson{{"rng", name_of(result.request.rng)},
+                          {"tokens", result.tokens},
+                          {"tokens_dropped", result.tokens_dropped},
+                          {"model", provenance.model},
+                          {"device", provenance.device},
+                          {"seconds", seconds},
+                          {"peak_memory_bytes", peak_resident_memory()},
+                          {"version", version()}});
+  return json;
 }
 
 Request request_of(const GenerateOptions& options) {
-  return {.prompt = read_prompt(options, std::cin),
-          .width = options.draw.width,
-          .height = options.draw.height,
-          .steps = options.draw.steps,
-          .seed = options.seed ? *options.seed : random_seed(),
-          .rng = options.rng,
-          .count = options.draw.count};
+  Request request = draw_request(options.draw, read_prompt(options, std::cin));
+  request.seed = options.seed ? *options.seed : random_seed();
+  request.rng = options.rng;
+  return request;
 }
 
 }  // namespace
@@ -144,6 +146,7 @@ void generate(const GenerateOptions& options, Interrupt& interrupt) {
   Pipeline pipeline(pipeline_options(place, options.draw));
   const std::string device = pipeline.device_description();
   console.detail(fmt::format("device {}", device));
+  for (const std::string& note : pipeline.notes(request)) console.note(note);
   const Plan plan = pipeline.plan(request);
   tell_plan(console, plan);
 
@@ -175,7 +178,7 @@ void generate(const GenerateOptions& options, Interrupt& interrupt) {
       console.always(line);
     }
   }
-  tell_times(console, seconds, *result.request.steps * plan.passes());
+  tell_times(console, seconds, plan.evaluations * plan.passes());
 }
 
 }  // namespace zimage::cli

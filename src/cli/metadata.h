@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "cli/json_line.h"
 #include "image/image.h"
 #include "pipeline/pipeline.h"
 
@@ -26,6 +27,10 @@ const char* name_of(RngKind rng);
 // prompt, then one line of "Name: value" pairs. Source: stable-diffusion-webui,
 // modules/infotext_utils.py.
 std::string a1111_parameters(const Provenance& provenance);
+
+// How it was sampled: steps, sampler, guidance and, where the request has them, its noise levels
+// and shift; with guidance also what that depends on.
+OrderedJson sampling_json(const Request& request);
 
 // {"program": ..., "version": ..., "prompt": ..., ...}: every field that decides what is drawn, and
 // what drew it, in one line.

@@ -12,6 +12,7 @@ Provenance example() {
                       .width = 260,
                       .height = 200,
                       .steps = 8,
+                      .sampler = Sampler::Dpmpp3M,
                       .seed = 18446744073709551615U,
                       .rng = RngKind::Cuda},
           .model = "zimage-tiny",
@@ -28,7 +29,7 @@ std::string end_of_parameters() {
 TEST(A1111Parameters, ArePromptAndOneLineOfSettings) {
   EXPECT_EQ(a1111_parameters(example()),
             "a \"red\" heart,\nsecond line\n"
-            "Steps: 8, Sampler: Euler, CFG scale: 1, Seed: 18446744073709551615, Size: 260x200, "
+            "Steps: 8, Sampler: DPM++ 3M, CFG scale: 1, Seed: 18446744073709551615, Size: 260x200, "
             "Model: zimage-tiny, RNG: NV, " +
                 end_of_parameters());
 }
@@ -40,6 +41,46 @@ TEST(A1111Parameters, TellTheBatchOfSeveralPictures) {
   EXPECT_NE(a1111_parameters(provenance)
                 .find("Model: zimage-tiny, Batch size: 4, Batch pos: 2, RNG: NV, "),
             std::string::npos);
+}
+
+TEST(A1111Parameters, NameTheSampler) {
+  Provenance provenance = example();
+  provenance.request.sampler = Sampler::Dpmpp2MSde;
+  EXPECT_NE(a1111_parameters(provenance).find("Steps: 8, Sampler: DPM++ 2M SDE, CFG scale: 1, "),
+            std::string::npos);
+}
+
+TEST(A1111Parameters, HoldAScheduleOfOnesOwn) {
+  Provenance provenance = example();
+  provenance.request.shift = 1;
+  provenance.request.sigmas = {1, 0.9, 0.25};
+  EXPECT_NE(
+      a1111_parameters(provenance).find("CFG scale: 1, Shift: 1, Sigmas: \"1,0.9,0.25\", Seed: "),
+      std::string::npos);
+  const nlohmann::json json = nlohmann::json::parse(request_json(provenance));
+  EXPECT_EQ(json.at("shift"), 1);
+  EXPECT_EQ(json.at("sigmas"), (std::vector<double>{1, 0.9, 0.25}));
+  EXPECT_FALSE(nlohmann::json::parse(request_json(example())).contains("sigmas"));
+}
+
+// A1111 counts the scale from the negative prompt, this engine from the prompt.
+TEST(A1111Parameters, HoldGuidance) {
+  Provenance provenance = example();
+  provenance.request.prompt = "a cat";
+  provenance.request.negative_prompt = "red";
+  EXPECT_EQ(a1111_parameters(provenance).find("Negative"), std::string::npos);
+  provenance.request.guidance = 3.5;
+  EXPECT_TRUE(
+      a1111_parameters(provenance)
+          .starts_with("a cat\nNegative prompt: red\nSteps: 8, Sampler: DPM++ 3M, CFG scale: "
+                       "4.5, Seed: "));
+  const nlohmann::json json = nlohmann::json::parse(request_json(provenance));
+  EXPECT_EQ(json.at("guidance"), 3.5);
+  EXPECT_EQ(json.at("negative_prompt"), "red");
+  EXPECT_EQ(json.at("cfg_normalization"), 0);
+  EXPECT_EQ(json.at("cfg_truncation"), 1);
+  EXPECT_EQ(nlohmann::json::parse(request_json(example())).at("guidance"), 0);
+  EXPECT_FALSE(nlohmann::json::parse(request_json(example())).contains("negative_prompt"));
 }
 
 TEST(A1111Parameters, AnEmptyPromptHasNoLine) {
@@ -67,6 +108,7 @@ TEST(RequestJson, HoldsEverythingThatDecidesThePicture) {
   EXPECT_EQ(json.at("width"), 260);
   EXPECT_EQ(json.at("height"), 200);
   EXPECT_EQ(json.at("steps"), 8);
+  EXPECT_EQ(json.at("sampler"), "dpmpp-3m");
   EXPECT_EQ(json.at("seed").get<std::uint64_t>(), 18446744073709551615U);
   EXPECT_EQ(json.at("rng"), "cuda");
   EXPECT_EQ(json.at("count"), 1);

@@ -12,6 +12,7 @@
 #include "cli/convert_options.h"
 #include "cli/model_options.h"
 #include "cli/pull_options.h"
+#include "cli/sampling_options.h"
 #include "cli/values.h"
 
 namespace zimage::cli {
@@ -147,11 +148,8 @@ void add_draw_options(CLI::App& app, DrawOptions& options) {
       [&options](const std::string& text) { options.height = parse_count("--height", text); },
       "Pixels (default: the model's)")
       ->group("Picture");
-  add_value(
-      app, "-s,--steps", "N",
-      [&options](const std::string& text) { options.steps = parse_count("--steps", text); },
-      "Forwards of the transformer (default: the model's, 8 for Turbo)")
-      ->group("Picture");
+  add_sampling(app, options);
+  add_guidance(app, options);
   add_count(app, options);
   add_machine_options(app, options);
 }
@@ -298,12 +296,10 @@ void check_exclusions(const CLI::App& command) {
     const CLI::Option* option = command.get_option_no_throw(name);
     return option != nullptr && option->count() > 0;
   };
-  const std::pair<const char*, const char*> exclusive[] = {{"--size", "--width"},
-                                                           {"--size", "--height"},
-                                                           {"--prompt", "--prompt-file"},
-                                                           {"--config", "--model"},
-                                                           {"--random-weights", "--weights-cache"},
-                                                           {"--quiet", "--verbose"}};
+  const std::pair<const char*, const char*> exclusive[] = {
+      {"--size", "--width"},   {"--size", "--height"},  {"--prompt", "--prompt-file"},
+      {"--steps", "--sigmas"}, {"--config", "--model"}, {"--random-weights", "--weights-cache"},
+      {"--quiet", "--verbose"}};
   for (const auto& [a, b] : exclusive) {
     if (given(a) && given(b)) {
       throw Error(ErrorCode::InvalidArgument, fmt::format("{} and {} exclude each other", a, b));

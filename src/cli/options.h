@@ -36,6 +36,13 @@ struct DrawOptions {
   std::optional<std::int64_t> width;
   std::optional<std::int64_t> height;
   std::optional<std::int64_t> steps;
+  Sampler sampler = Sampler::Euler;
+  std::vector<double> sigmas;  // empty: by the number of steps
+  std::optional<double> shift;
+  std::optional<double> guidance;
+  std::string negative_prompt;
+  double cfg_normalization = 0;
+  double cfg_truncation = 1;
   std::int64_t count = 1;  // pictures
   std::string device = "auto";
   std::string precision = "auto";

@@ -49,14 +49,15 @@ TEST(Generate, TakesEveryLongOption) {
                         "--count",      "64",     "--seed",        "18446744073709551615",
                         "--rng",        "cuda",   "--threads",     "3",
                         "--device",     "cuda:1", "--precision",   "exact",
-                        "--cpu-kernel", "avx2",   "--verbose",     "--json",
-                        "--force"});
+                        "--cpu-kernel", "avx2",   "--sampler",     "heun",
+                        "--verbose",    "--json", "--force"});
   EXPECT_EQ(options.draw.model.name, "m");
   EXPECT_EQ(options.prompt_file, "f");
   EXPECT_EQ(options.output, "o");
   EXPECT_EQ(options.draw.width, 320);
   EXPECT_EQ(options.draw.height, 240);
   EXPECT_EQ(options.draw.steps, 4);
+  EXPECT_EQ(options.draw.sampler, Sampler::Heun);
   EXPECT_EQ(options.draw.count, 64);
   EXPECT_EQ(options.seed, 18446744073709551615U);
   EXPECT_EQ(options.rng, RngKind::Cuda);
@@ -80,6 +81,49 @@ TEST(Generate, TakesEveryShortOptionAndSpelling) {
   EXPECT_EQ(options.draw.threads, 2);
   EXPECT_EQ(options.verbosity, Verbosity::Quiet);
   EXPECT_EQ(options.seed, 5U);
+}
+
+TEST(Generate, TakesSamplersByEveryName) {
+  const auto sampler = [](const char* name) {
+    return generate_options({"-p", "a", "--sampler", name}).draw.sampler;
+  };
+  EXPECT_EQ(generate_options({"-p", "a"}).draw.sampler, Sampler::Euler);
+  EXPECT_EQ(sampler("dpmpp-2m"), Sampler::Dpmpp2M);
+  EXPECT_EQ(sampler("sde-dpmsolver++"), Sampler::Dpmpp2MSde);
+  EXPECT_THAT(error_of({"generate", "-p", "a", "--sampler", "ddim"}),
+              HasSubstr("--sampler: expected euler, heun, dpmpp-1, dpmpp-2m, dpmpp-3m or "
+                        "dpmpp-2m-sde, found \"ddim\""));
+}
+
+TEST(Generate, TakesNoiseLevelsAndAShift) {
+  const DrawOptions draw =
+      generate_options({"-p", "a", "--sigmas", "1,0.75,.5,1e-2", "--shift", "2.5"}).draw;
+  EXPECT_THAT(draw.sigmas, testing::ElementsAre(1, 0.75, 0.5, 0.01));
+  EXPECT_EQ(draw.shift, 2.5);
+  for (const char* list : {"", "1,", ",1", "1,,0.5", "1;0.5", "1, 0.5", "a", "nan", "inf"})
+    EXPECT_THAT(error_of({"generate", "-p", "a", "--sigmas", list}),
+                HasSubstr("--sigmas: expected"));
+  EXPECT_THAT(error_of({"generate", "-p", "a", "--shift", "3x"}),
+              HasSubstr("--shift: expected a number such as 0.5, found \"3x\""));
+  EXPECT_THAT(error_of({"generate", "-p", "a", "--sigmas", "1", "-s", "1"}),
+              HasSubstr("--steps and --sigmas exclude each other"));
+}
+
+TEST(Generate, TakesGuidance) {
+  const DrawOptions none = generate_options({"-p", "a"}).draw;
+  EXPECT_EQ(none.guidance, std::nullopt);
+  EXPECT_EQ(none.cfg_normalization, 0);
+  EXPECT_EQ(none.cfg_truncation, 1);
+  const DrawOptions draw = generate_options({"-p", "a", "-g", "3.5", "--negative", "red, blue",
+                                             "--cfg-normalization", "1", "--cfg-truncation", "0.5"})
+                               .draw;
+  EXPECT_EQ(draw.guidance, 3.5);
+  EXPECT_EQ(draw.negative_prompt, "red, blue");
+  EXPECT_EQ(draw.cfg_normalization, 1);
+  EXPECT_EQ(draw.cfg_truncation, 0.5);
+  EXPECT_EQ(generate_options({"-p", "a", "--negative-prompt", "red"}).draw.negative_prompt, "red");
+  EXPECT_THAT(error_of({"generate", "-p", "a", "--guidance", "much"}),
+              HasSubstr("--guidance: expected a number"));
 }
 
 TEST(Generate, SizeSetsBothSides) {

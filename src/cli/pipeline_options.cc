@@ -1,6 +1,8 @@
 // Copies what both sides have.
 #include "cli/pipeline_options.h"
 
+#include <utility>
+
 namespace zimage::cli {
 
 PipelineOptions pipeline_options(const ModelLocation& place, const DrawOptions& options) {
@@ -19,6 +21,21 @@ PipelineOptions pipeline_options(const ModelLocation& place, const DrawOptions& 
           .load = options.load,
           .weights = options.weights,
           .weights_cache = options.weights_cache.value_or("")};
+}
+
+Request draw_request(const DrawOptions& options, std::string prompt) {
+  return {.prompt = std::move(prompt),
+          .width = options.width,
+          .height = options.height,
+          .steps = options.steps,
+          .sampler = options.sampler,
+          .sigmas = options.sigmas,
+          .shift = options.shift,
+          .guidance = options.guidance,
+          .negative_prompt = options.negative_prompt,
+          .cfg_normalization = options.cfg_normalization,
+          .cfg_truncation = options.cfg_truncation,
+          .count = options.count};
 }
 
 }  // namespace zimage::cli

@@ -1,6 +1,8 @@
 // The options of the command line as the library takes them.
 #pragma once
 
+#include <string>
+
 #include "cli/options.h"
 #include "pipeline/locate_model.h"
 #include "pipeline/pipeline.h"
@@ -9,5 +11,8 @@ namespace zimage::cli {
 
 // Of the commands that draw or plan, but random_weights.
 PipelineOptions pipeline_options(const ModelLocation& place, const DrawOptions& options);
+
+// What is to be drawn of `prompt`, seed and generator left at their defaults.
+Request draw_request(const DrawOptions& options, std::string prompt);
 
 }  // namespace zimage::cli

@@ -58,6 +58,8 @@ OrderedJson picture_json(const PlannedPicture& picture) {
   return {{"width", *picture.request.width},
           {"height", *picture.request.height},
           {"steps", *picture.request.steps},
+          {"sampler", zimage::name_of(picture.request.sampler)},
+          {"guidance", *picture.request.guidance},
           {"count", picture.plan.count},
           {"pictures_per_pass", picture.plan.pictures_per_pass},
           {"stages", stages},
@@ -80,11 +82,9 @@ DevicePlans plan_on(const std::string& device, const ModelLocation& place,
   for (const Size& size : options.sizes) sizes.emplace_back(size.width, size.height);
   if (sizes.empty()) sizes.emplace_back(options.draw.width, options.draw.height);
   for (const auto& [width, height] : sizes) {
-    const Request request{.prompt = options.prompt,
-                          .width = width,
-                          .height = height,
-                          .steps = options.draw.steps,
-                          .count = options.draw.count};
+    Request request = draw_request(options.draw, options.prompt);
+    request.width = width;
+    request.height = height;
     plans.pictures.push_back({pipeline.complete(request), pipeline.plan(request)});
   }
   return plans;
@@ -95,6 +95,9 @@ DevicePlans plan_on(const std::string& device, const ModelLocation& place,
 std::string size_text(const Request& request) {
   std::string text =
       fmt::format("{}x{}, {} steps", *request.width, *request.height, *request.steps);
+  if (request.sampler != Sampler::Euler)
+    text += fmt::format(" of {}", zimage::name_of(request.sampler));
+  if (*request.guidance > 0) text += fmt::format(", guidance {}", *request.guidance);
   if (request.count > 1) text += fmt::format(", {} pictures", request.count);
   return text;
 }

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <limits>
 #include <numeric>
 #include <utility>
@@ -94,6 +95,26 @@ std::vector<Size> parse_sizes(std::string_view option, std::string_view text) {
   }
 }
 
+double parse_number(std::string_view option, std::string_view text) {
+  double value = 0;
+  const char* const begin = text.data();
+  const char* const end = begin + text.size();
+  const auto [stop, error] = std::from_chars(begin, end, value);
+  if (text.empty() || error != std::errc{} || stop != end || !std::isfinite(value))
+    refuse(option, "a number such as 0.5", text);
+  return value;
+}
+
+std::vector<double> parse_numbers(std::string_view option, std::string_view text) {
+  std::vector<double> numbers;
+  while (true) {
+    const std::size_t comma = text.find(',');
+    numbers.push_back(parse_number(option, text.substr(0, comma)));
+    if (comma == std::string_view::npos) return numbers;
+    text.remove_prefix(comma + 1);
+  }
+}
+
 std::string parse_choice(std::string_view option, std::string_view text,
                          std::initializer_list<std::string_view> choices) {
   if (std::find(choices.begin(), choices.end(), text) == choices.end()) {
@@ -121,6 +142,16 @@ std::size_t parse_bytes(std::string_view option, std::string_view text) {
     break;
   }
   refuse(option, "a number of bytes with its unit, such as 12GiB or 800MB", text);
+}
+
+Sampler parse_sampler(std::string_view option, std::string_view text) {
+  if (const auto sampler = find_sampler(text)) return *sampler;
+  std::string names;
+  for (const Sampler sampler : samplers()) {
+    if (!names.empty()) names += sampler == samplers().back() ? " or " : ", ";
+    names += name_of(sampler);
+  }
+  refuse(option, names, text);
 }
 
 Keep parse_keep(std::string_view option, std::string_view text) {

@@ -30,12 +30,20 @@ Size parse_size(std::string_view option, std::string_view text);
 // One or more, separated by commas. Throws InvalidArgument.
 std::vector<Size> parse_sizes(std::string_view option, std::string_view text);
 
+// A decimal number such as "0.5". Throws InvalidArgument.
+double parse_number(std::string_view option, std::string_view text);
+// One or more, separated by commas. Throws InvalidArgument.
+std::vector<double> parse_numbers(std::string_view option, std::string_view text);
+
 // One of `choices`. Throws InvalidArgument.
 std::string parse_choice(std::string_view option, std::string_view text,
                          std::initializer_list<std::string_view> choices);
 
 // A positive number of bytes with a unit: "12GiB", "1.5 GB", "800MiB". Throws InvalidArgument.
 std::size_t parse_bytes(std::string_view option, std::string_view text);
+
+// A name that find_sampler() knows. Throws InvalidArgument.
+Sampler parse_sampler(std::string_view option, std::string_view text);
 
 // "auto", "all" or "none". Throws InvalidArgument.
 Keep parse_keep(std::string_view option, std::string_view text);

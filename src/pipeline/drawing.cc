@@ -2,6 +2,12 @@
 #include "pipeline/drawing.h"
 
 #include <algorithm>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "pipeline/sampling.h"
 
 namespace zimage {
 namespace {
@@ -18,54 +24,139 @@ struct Pass {
   std::int64_t count = 1;
 };
 
+// What the transformer is told of the prompts.
+struct Prompts {
+  Conditioning conditioning;             // of all that fit together
+  std::optional<Conditioning> negative;  // of the negative one where it does not
+};
+
+// Velocities of a pass, negated as the network returns them: of the prompt [n T, 64], and with
+// guidance behind them those of the negative prompt.
+struct Velocities {
+  Tensor all;
+  Tensor prompt;
+  Tensor negative;
+};
+
+Velocities make_velocities(Arena::Frame& frame, const Drawing& drawing, const Pass& pass) {
+  const std::int64_t rows = pass.count * drawing.grid().tokens();
+  const Tensor all =
+      frame.make(DType::F32, {drawing.prompts() * rows, drawing.latent.token_features()});
+  return {.all = all,
+          .prompt = all.rows(0, rows),
+          .negative = drawing.guidance.is_on() ? all.rows(rows, 2 * rows) : Tensor{}};
+}
+
+// A forward of a pass, recorded where nothing is loaded inside.
+class Forward {
+ public:
+  // Streamed blocks are loaded inside, which a recording does not take.
+  Forward(Backend& be, const ZImageTransformer& transformer, std::function<void()> enqueue)
+      : enqueue_(std::move(enqueue)),
+        recorded_(transformer.layers().streams() ? nullptr : be.record(enqueue_)) {}
+  void operator()() const { recorded_ ? recorded_->replay() : enqueue_(); }
+
+ private:
+  std::function<void()> enqueue_;
+  std::unique_ptr<Recording> recorded_;
+};
+
+bool is_guided(const Drawing& drawing, std::int64_t level) {
+  return drawing.guidance.is_on_at(time_of(drawing.sigmas[static_cast<std::size_t>(level)]));
+}
+
+// Those that a pass has: of the prompt alone, and of both prompts.
+struct PassForwards {
+  std::optional<Forward> alone;
+  std::optional<Forward> both;
+};
+
+// All but the frame's tensors is referred to.
+PassForwards record_forwards(const Run& run, const ZImageTransformer& transformer,
+                             const Drawing& drawing, const Prompts& prompts,
+                             const Velocities& velocities, const Tensor& latents) {
+  PassForwards forwards;
+  for (std::int64_t level = 0; level < drawing.steps(); ++level) {
+    if (is_guided(drawing, level)) {
+      if (forwards.both) continue;
+      forwards.both.emplace(run.backend, transformer, [=, &run, &transformer, &prompts] {
+        transformer.forward(run, prompts.conditioning,
+                            prompts.negative ? velocities.prompt : velocities.all, latents);
+        if (prompts.negative)
+          transformer.forward(run, *prompts.negative, velocities.negative, latents);
+      });
+    } else if (!forwards.alone) {
+      forwards.alone.emplace(run.backend, transformer, [=, &run, &transformer, &prompts] {
+        transformer.forward(run, prompts.conditioning, velocities.prompt, latents);
+      });
+    }
+  }
+  return forwards;
+}
+
 // Latent tokens of a pass after the last step, in host memory.
 std::vector<float> denoise_pass(const Run& run, const ZImageTransformer& transformer,
-                                const Drawing& drawing, const Conditioning& conditioning,
-                                const Pass& pass, DrawingObserver& observer) {
+                                const Drawing& drawing, const Prompts& prompts, const Pass& pass,
+                                DrawingObserver& observer) {
   Backend& be = run.backend;
   Arena::Frame frame(run.arena);
-  const std::vector<float>& sigmas = drawing.sigmas;
-  const Shape shape{pass.count * drawing.grid().tokens(), drawing.latent.token_features()};
-  const Tensor latents = frame.make(DType::F32, shape);   // [n T, 64]
-  const Tensor velocity = frame.make(DType::F32, shape);  // [n T, 64], negated
-  const auto forward = [&] { transformer.forward(run, conditioning, velocity, latents); };
-  // Streamed blocks are loaded inside, which a recording does not take.
-  const bool streams = transformer.layers().streams();
-  const auto step = streams ? nullptr : be.record(forward);
-  be.upload(latents, observer.noise(pass.first).data());
-  const std::int64_t before = pass.first / drawing.pictures_per_pass * drawing.steps();
-  for (std::int64_t i = 0; i < drawing.steps(); ++i) {
+  const Velocities velocities = make_velocities(frame, drawing, pass);
+  SamplerState state = make_sampler_state(frame, drawing.sampler, velocities.prompt);
+  const Prediction prediction = history_of(drawing.sampler).prediction;
+  const PassForwards forwards =
+      record_forwards(run, transformer, drawing, prompts, velocities, state.latents);
+  be.upload(state.latents, observer.noise(pass.first, 0).data());
+  const std::int64_t before = pass.first / drawing.pictures_per_pass * drawing.evaluations();
+  for (std::int64_t i = 0; i < drawing.evaluations(); ++i) {
     run.throw_if_stopped();
-    transformer.select_step(run, conditioning, i);
-    streams ? forward() : step->replay();
-    // The network returns -v, and Euler adds (next - sigma) * v.
-    const auto at = static_cast<std::size_t>(i);
-    be.add_scaled(latents, velocity, sigmas[at] - sigmas[at + 1]);
-    observer.stepped(before + i + 1, velocity, latents);
+    const std::int64_t level = level_of(drawing.sampler, i);
+    transformer.select_step(run, prompts.conditioning, level);
+    if (is_guided(drawing, level)) {
+      (*forwards.both)();
+      apply_guidance(be, velocities.prompt, velocities.negative, drawing.guidance, pass.count);
+    } else {
+      (*forwards.alone)();
+    }
+    const SamplerStep change = sampler_step(drawing.sampler, drawing.sigmas, i);
+    if (change.noise != 0) be.upload(state.noise, observer.noise(pass.first, i + 1).data());
+    advance(be, state, prediction, change, drawing.sigmas[static_cast<std::size_t>(level)]);
+    observer.stepped(before + i + 1, state.velocity, state.latents);
   }
-  std::vector<float> tokens(static_cast<std::size_t>(shape.elements()));
-  be.download(tokens.data(), latents);
+  std::vector<float> tokens(static_cast<std::size_t>(state.latents.elements()));
+  be.download(tokens.data(), state.latents);
   return tokens;
 }
 
-// Latent tokens of all pictures after the last step, in host memory.
-std::vector<float> denoise(const Run& run, const ZImageTransformer& transformer,
-                           const Drawing& drawing, const Tensor& features,
-                           DrawingObserver& observer) {
-  Arena::Frame frame(run.arena);
+Prompts prepare_prompts(const Run& run, const ZImageTransformer& transformer,
+                        const Drawing& drawing, std::span<const Tensor> captions) {
   std::vector<float> times;
   times.reserve(static_cast<std::size_t>(drawing.steps()));
   for (std::int64_t i = 0; i < drawing.steps(); ++i) {
     times.push_back(time_of(drawing.sigmas[static_cast<std::size_t>(i)]));
   }
-  const Conditioning conditioning = transformer.prepare(run, drawing.grid(), features, times);
+  const bool together =
+      ZImageTransformer::fit_together(captions.front().dim(0), captions.back().dim(0));
+  Prompts prompts{.conditioning = transformer.prepare(
+                      run, drawing.grid(), together ? captions : captions.first(1), times),
+                  .negative = {}};
+  if (!together)
+    prompts.negative = transformer.prepare_captions(run, prompts.conditioning, captions.last(1));
+  return prompts;
+}
+
+// Latent tokens of all pictures after the last step, in host memory.
+std::vector<float> denoise(const Run& run, const ZImageTransformer& transformer,
+                           const Drawing& drawing, std::span<const Tensor> captions,
+                           DrawingObserver& observer) {
+  Arena::Frame frame(run.arena);
+  const Prompts prompts = prepare_prompts(run, transformer, drawing, captions);
   std::vector<float> tokens;
   tokens.reserve(static_cast<std::size_t>(drawing.count * drawing.latent.elements()));
   for (std::int64_t first = 0; first < drawing.count; first += drawing.pictures_per_pass) {
     const Pass pass{.first = first,
                     .count = std::min(drawing.pictures_per_pass, drawing.count - first)};
     const std::vector<float> some =
-        denoise_pass(run, transformer, drawing, conditioning, pass, observer);
+        denoise_pass(run, transformer, drawing, prompts, pass, observer);
     tokens.insert(tokens.end(), some.begin(), some.end());
   }
   return tokens;
@@ -132,13 +223,18 @@ void draw(const Run& run, const Networks& networks, const Drawing& drawing,
   {
     Arena::Frame frame(run.arena);
     observer.begin(Stage::EncodePrompt);
-    const Tensor features = frame.make(
-        run.backend.activation_dtype(),
-        {static_cast<std::int64_t>(drawing.ids.size()), networks.text_encoder->config().hidden});
-    networks.text_encoder->encode(run, features, drawing.ids);
-    observer.encoded(features);
+    std::vector<Tensor> captions;
+    const auto encode = [&](std::span<const std::int32_t> ids) {
+      captions.push_back(frame.make(
+          run.backend.activation_dtype(),
+          {static_cast<std::int64_t>(ids.size()), networks.text_encoder->config().hidden}));
+      networks.text_encoder->encode(run, captions.back(), ids);
+      observer.encoded(captions.back());
+    };
+    encode(drawing.ids);
+    if (drawing.guidance.is_on()) encode(drawing.negative_ids);
     observer.begin(Stage::Denoise);
-    tokens = denoise(run, *networks.transformer, drawing, features, observer);
+    tokens = denoise(run, *networks.transformer, drawing, captions, observer);
     observer.denoised(tokens);
   }
   observer.begin(Stage::Decode);

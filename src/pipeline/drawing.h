@@ -8,9 +8,11 @@
 #include <vector>
 
 #include "nn/run.h"
+#include "pipeline/guidance.h"
 #include "pipeline/latents.h"
 #include "pipeline/model.h"
 #include "pipeline/tiles.h"
+#include "scheduler/sampler_step.h"
 #include "text_encoder/qwen3.h"
 #include "transformer/transformer.h"
 #include "vae/vae.h"
@@ -27,7 +29,10 @@ struct Networks {
 // A request in the networks' terms.
 struct Drawing {
   std::vector<std::int32_t> ids;
+  std::vector<std::int32_t> negative_ids = {};  // with guidance
   LatentShape latent;
+  Guidance guidance = {};
+  Sampler sampler = Sampler::Euler;
   std::vector<float> sigmas;  // steps + 1 noise levels
   float latent_scaling = 1;   // of the autoencoder
   float latent_shift = 0;
@@ -37,6 +42,9 @@ struct Drawing {
 
   Grid grid() const { return {latent.rows / latent.patch, latent.columns / latent.patch}; }
   std::int64_t steps() const { return static_cast<std::int64_t>(sigmas.size()) - 1; }
+  // Forwards of the transformer in a pass.
+  std::int64_t evaluations() const { return evaluations_of(sampler, steps()); }
+  std::int64_t prompts() const { return guidance.is_on() ? 2 : 1; }
   std::int64_t passes() const { return (count + pictures_per_pass - 1) / pictures_per_pass; }
 };
 
@@ -50,13 +58,16 @@ class DrawingObserver {
 
   // Before a stage: the place to load its network.
   virtual void begin(Stage stage) = 0;
-  // The latents at the first noise level, tokens, of the pictures from `first` on. Asked for when
-  // the first step of a pass is ready to run; the result lives until denoised().
-  virtual std::span<const float> noise(std::int64_t first) = 0;
-  // After a step of the denoising: 1 to passes() * steps(), pass by pass. The tensors are of the
-  // pictures of the pass.
-  virtual void stepped(std::int64_t step, const Tensor& velocity, const Tensor& latents) = 0;
-  virtual void encoded(const Tensor& features) = 0;           // [L, caption_dim], activation type
+  // N(0, 1) as tokens, of the pictures from `first` on: draw 0 are the latents at the first noise
+  // level, draw i what a sampler adds after evaluation i - 1. Asked for when it is to be used; the
+  // result lives until the next call.
+  virtual std::span<const float> noise(std::int64_t first, std::int64_t draw) = 0;
+  // After an evaluation of the denoising: 1 to passes() * evaluations(), pass by pass. The tensors
+  // are of the pictures of the pass.
+  virtual void stepped(std::int64_t evaluation, const Tensor& velocity, const Tensor& latents) = 0;
+  // Features [L, caption_dim] of the prompt, then with guidance of the negative one; activation
+  // type.
+  virtual void encoded(const Tensor& features) = 0;
   virtual void denoised(std::span<const float> latents) = 0;  // tokens of all, host memory
   // [scale rows, scale columns, 3] of each tile, activation type.
   virtual void decoded(const Tensor& pixels, const PictureTile& tile) = 0;

@@ -1,8 +1,6 @@
 // Index arithmetic on the host.
 #include "pipeline/latents.h"
 
-#include "base/torch_rng.h"
-
 namespace zimage {
 namespace {
 
@@ -31,21 +29,45 @@ std::vector<float> tokens_from_planes(std::span<const float> planes, const Laten
 
 std::vector<float> noise_tokens(const LatentShape& shape, std::int64_t count, std::uint64_t seed,
                                 RngKind rng) {
-  const auto size = static_cast<std::size_t>(shape.elements());
-  std::vector<float> planes(static_cast<std::size_t>(count) * size);
-  if (rng == RngKind::Cpu) {
-    TorchCpuGenerator(seed).normal(planes);
+  NoiseDraws draws(shape, count, seed, rng);
+  const std::span<const float> tokens = draws.get(0);
+  return {tokens.begin(), tokens.end()};
+}
+
+NoiseDraws::NoiseDraws(const LatentShape& shape, std::int64_t count, std::uint64_t seed,
+                       RngKind rng)
+    : shape_(shape), count_(count), seed_(seed), rng_(rng), generator_(TorchCpuGenerator(seed)) {
+  restart();
+}
+
+void NoiseDraws::restart() {
+  if (rng_ == RngKind::Cpu) {
+    generator_ = TorchCpuGenerator(seed_);
   } else {
-    TorchCudaGenerator(seed).normal(planes);
+    generator_ = TorchCudaGenerator(seed_);
   }
-  std::vector<float> tokens;
-  tokens.reserve(planes.size());
+  drawn_ = 0;
+  draw();
+}
+
+void NoiseDraws::draw() {
+  const auto size = static_cast<std::size_t>(shape_.elements());
+  std::vector<float> planes(static_cast<std::size_t>(count_) * size);
+  std::visit([&](auto& generator) { generator.normal(planes); }, generator_);
+  tokens_.clear();
+  tokens_.reserve(planes.size());
   for (std::size_t first = 0; first < planes.size(); first += size) {
     const std::vector<float> one =
-        tokens_from_planes(std::span<const float>(planes).subspan(first, size), shape);
-    tokens.insert(tokens.end(), one.begin(), one.end());
+        tokens_from_planes(std::span<const float>(planes).subspan(first, size), shape_);
+    tokens_.insert(tokens_.end(), one.begin(), one.end());
   }
-  return tokens;
+  ++drawn_;
+}
+
+std::span<const float> NoiseDraws::get(std::int64_t index) {
+  if (index + 1 < drawn_) restart();
+  while (drawn_ <= index) draw();
+  return tokens_;
 }
 
 std::vector<float> map_from_tokens(std::span<const float> tokens, const LatentShape& shape,

@@ -3,8 +3,10 @@
 
 #include <cstdint>
 #include <span>
+#include <variant>
 #include <vector>
 
+#include "base/torch_rng.h"
 #include "pipeline/pipeline.h"
 
 namespace zimage {
@@ -25,6 +27,30 @@ struct LatentShape {
 // ZImagePipeline.prepare_latents, ZImageTransformer2DModel.patchify_and_embed.
 std::vector<float> noise_tokens(const LatentShape& shape, std::int64_t count, std::uint64_t seed,
                                 RngKind rng);
+
+// The successive draws of such a generator, each for all pictures: the first are the latents at the
+// first noise level, the others what a sampler adds in its steps.
+class NoiseDraws {
+ public:
+  // Makes the first draw.
+  NoiseDraws(const LatentShape& shape, std::int64_t count, std::uint64_t seed, RngKind rng);
+
+  // Draw number `index` as tokens, valid until the next call. Draws are made in order: an earlier
+  // one than the last begins anew from the seed.
+  std::span<const float> get(std::int64_t index);
+
+ private:
+  void restart();
+  void draw();
+
+  LatentShape shape_;
+  std::int64_t count_;
+  std::uint64_t seed_;
+  RngKind rng_;
+  std::variant<TorchCpuGenerator, TorchCudaGenerator> generator_;
+  std::int64_t drawn_ = 0;
+  std::vector<float> tokens_;  // of draw number drawn_ - 1
+};
 
 // [channels, rows, columns] to tokens.
 std::vector<float> tokens_from_planes(std::span<const float> planes, const LatentShape& shape);

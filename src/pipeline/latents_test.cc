@@ -44,6 +44,25 @@ TEST(NoiseTokens, AreOneDrawForAllPictures) {
   }
 }
 
+TEST(NoiseDraws, FollowOneAnotherAndBeginAnewForAnEarlierOne) {
+  TorchCpuGenerator generator(7);
+  std::vector<std::vector<float>> expected(3, std::vector<float>(3 * 16));
+  for (std::vector<float>& draw : expected) {
+    generator.normal(draw);
+    std::vector<float> tokens;
+    for (std::size_t i = 0; i < 3; ++i) {
+      const std::vector<float> one =
+          tokens_from_planes(std::span<const float>(draw).subspan(16 * i, 16), kShape);
+      tokens.insert(tokens.end(), one.begin(), one.end());
+    }
+    draw = tokens;
+  }
+  NoiseDraws draws(kShape, 3, 7, RngKind::Cpu);
+  for (const std::int64_t index : {0, 1, 1, 2, 0, 2})
+    EXPECT_THAT(draws.get(index),
+                testing::ElementsAreArray(expected[static_cast<std::size_t>(index)]));
+}
+
 TEST(MapFromTokens, PutsChannelsLastAndUnscales) {
   const std::vector<float> tokens = tokens_from_planes(planes(), kShape);
   const std::vector<float> map = map_from_tokens(tokens, kShape, 2.0F, 1.0F);

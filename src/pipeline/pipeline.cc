@@ -9,6 +9,7 @@
 
 #include "backend/profile/profile_backend.h"
 #include "image/pixels.h"
+#include "pipeline/check_request.h"
 #include "pipeline/make_backend.h"
 #include "pipeline/parts.h"
 #include "pipeline/residency.h"
@@ -17,20 +18,8 @@
 namespace zimage {
 namespace {
 
-// Forwards that the distilled model was made for.
-constexpr std::int64_t kDefaultSteps = 8;
-// Beyond any model's positions; keeps arithmetic on sizes far from overflow.
-constexpr std::int64_t kMaxPixels = std::int64_t{1} << 20;
-constexpr std::int64_t kMaxSteps = 1000;
-
 std::int64_t round_up(std::int64_t value, std::int64_t multiple) {
   return (value + multiple - 1) / multiple * multiple;
-}
-
-std::int64_t check_range(const char* what, std::int64_t value, std::int64_t highest) {
-  if (value >= 1 && value <= highest) return value;
-  throw Error(ErrorCode::InvalidArgument, std::string(what) + " is " + std::to_string(value) +
-                                              ", expected 1 to " + std::to_string(highest));
 }
 
 Encoding encoding_of(const PipelineOptions& options, const Backend& backend) {
@@ -43,6 +32,23 @@ Encoding encoding_of(const PipelineOptions& options, const Backend& backend) {
   if (backend.memory_kind() == MemoryKind::Device) return Encoding::Plain;
   if (options.precision == "bf16") return Encoding::Bf16;
   return options.precision == "fast" ? Encoding::Fast : Encoding::Plain;
+}
+
+// Of both prompts; of the negative one with guidance alone.
+struct RequestTokens {
+  PromptTokens prompt;
+  PromptTokens negative;
+};
+
+// The noise levels of a complete request.
+std::vector<float> sigmas_of(const Request& request, SchedulerConfig config,
+                             std::int64_t image_tokens) {
+  if (request.shift) {
+    config.time_shift = TimeShift::Static;
+    config.shift = *request.shift;
+  }
+  return request.sigmas.empty() ? flow_match_sigmas(*request.steps, config, image_tokens)
+                                : flow_match_sigmas(noise_levels(request), config, image_tokens);
 }
 
 }  // namespace
@@ -77,6 +83,9 @@ class Pipeline::Impl {
         limit_(options.memory_limit),
         activations_(*backend_) {}
 
+  ModelDefaults defaults() const {
+    return model_defaults(model_.scheduler(), model_.vae().sample_size);
+  }
   Request complete(const Request& request) const;
   Plan plan(const Request& request);
   Result generate(const Request& request, const ProgressFn& progress, std::stop_token stop);
@@ -86,11 +95,13 @@ class Pipeline::Impl {
  private:
   Result generate_on(Backend& backend, const Request& request, const ProgressFn& progress,
                      std::stop_token stop);
-  Drawing make_drawing(const Request& request, const PromptTokens& tokens) const;
+  // Of a complete request.
+  RequestTokens tokenize(const Request& request) const;
+  Drawing make_drawing(const Request& request, const RequestTokens& tokens) const;
   Plan plan(const Drawing& drawing);
   std::size_t available() const;
   // Throws OutOfMemory for a plan that does not fit.
-  void refuse_unfit(const Plan& plan, const Request& request, const PromptTokens& tokens);
+  void refuse_unfit(const Plan& plan, const Request& request, const RequestTokens& tokens);
 
   Model model_;
   std::unique_ptr<Backend> backend_;
@@ -102,31 +113,36 @@ class Pipeline::Impl {
 };
 
 Request Pipeline::Impl::complete(const Request& request) const {
-  Request full = request;
-  full.width = check_range("width", request.width.value_or(model_.vae().sample_size), kMaxPixels);
-  full.height =
-      check_range("height", request.height.value_or(model_.vae().sample_size), kMaxPixels);
-  full.steps = check_range("steps", request.steps.value_or(kDefaultSteps), kMaxSteps);
-  full.count = check_range("count", request.count, kMaxCount);
-  return full;
+  return complete_request(request, defaults());
 }
 
-Drawing Pipeline::Impl::make_drawing(const Request& request, const PromptTokens& tokens) const {
+RequestTokens Pipeline::Impl::tokenize(const Request& request) const {
+  RequestTokens tokens{.prompt = model_.tokenize(request.prompt), .negative = {}};
+  if (*request.guidance > 0) tokens.negative = model_.tokenize(request.negative_prompt);
+  return tokens;
+}
+
+Drawing Pipeline::Impl::make_drawing(const Request& request, const RequestTokens& tokens) const {
   const std::int64_t multiple = model_.size_multiple();
   const std::int64_t scale = model_.vae().scale();
   Drawing drawing{
-      .ids = tokens.ids,
+      .ids = tokens.prompt.ids,
+      .negative_ids = tokens.negative.ids,
       .latent = {.channels = model_.vae().latent_channels,
                  .rows = round_up(*request.height, multiple) / scale,
                  .columns = round_up(*request.width, multiple) / scale,
                  .patch = model_.transformer().patch},
+      .guidance = {.scale = static_cast<float>(*request.guidance),
+                   .normalization = static_cast<float>(request.cfg_normalization),
+                   .truncation = request.cfg_truncation},
+      .sampler = request.sampler,
       .sigmas = {},
       .latent_scaling = model_.vae().scaling_factor,
       .latent_shift = model_.vae().shift_factor,
       .count = request.count,
       .pictures_per_pass = request.count,
   };
-  drawing.sigmas = flow_match_sigmas(*request.steps, model_.scheduler(), drawing.grid().tokens());
+  drawing.sigmas = sigmas_of(request, model_.scheduler(), drawing.grid().tokens());
   return drawing;
 }
 
@@ -142,16 +158,18 @@ std::size_t Pipeline::Impl::available() const {
 Plan Pipeline::Impl::plan(const Drawing& drawing) {
   const Networks& networks = parts_.planned();
   if (process_ == 0) process_ = backend_->memory_in_use();
-  networks.transformer->check_size(drawing.grid(), static_cast<std::int64_t>(drawing.ids.size()));
+  for (const std::size_t length : {drawing.ids.size(), drawing.negative_ids.size()})
+    networks.transformer->check_size(drawing.grid(), static_cast<std::int64_t>(length));
   return make_plan(parts_, drawing, {.keep = keep_, .process = process_, .available = available()});
 }
 
 Plan Pipeline::Impl::plan(const Request& request) {
-  return plan(make_drawing(complete(request), model_.tokenize(request.prompt)));
+  const Request full = complete(request);
+  return plan(make_drawing(full, tokenize(full)));
 }
 
 void Pipeline::Impl::refuse_unfit(const Plan& plan, const Request& request,
-                                  const PromptTokens& tokens) {
+                                  const RequestTokens& tokens) {
   if (plan.total <= plan.available) return;
   const auto fits = [&](const PictureSize& size) {
     Request smaller = request;
@@ -184,9 +202,10 @@ Result Pipeline::Impl::generate_on(Backend& backend, const Request& request,
                                    const ProgressFn& progress, std::stop_token stop) {
   Result result;
   result.request = complete(request);
-  const PromptTokens tokens = model_.tokenize(request.prompt);
-  result.tokens = static_cast<std::int64_t>(tokens.ids.size());
-  result.tokens_dropped = tokens.dropped;
+  const RequestTokens tokens = tokenize(result.request);
+  result.tokens = static_cast<std::int64_t>(tokens.prompt.ids.size());
+  result.tokens_dropped = tokens.prompt.dropped;
+  result.negative_tokens_dropped = tokens.negative.dropped;
   Drawing drawing = make_drawing(result.request, tokens);
   const Plan needed = plan(drawing);
   refuse_unfit(needed, result.request, tokens);
@@ -196,8 +215,9 @@ Result Pipeline::Impl::generate_on(Backend& backend, const Request& request,
   drawing.pictures_per_pass = needed.pictures_per_pass;
   drawing.tile = needed.tile;
   // Made beside the text encoder's work, which on a GPU takes no longer.
-  std::future<std::vector<float>> noise = std::async(
-      std::launch::async, noise_tokens, drawing.latent, drawing.count, request.seed, request.rng);
+  std::future<NoiseDraws> noise = std::async(std::launch::async, [&] {
+    return NoiseDraws(drawing.latent, drawing.count, request.seed, request.rng);
+  });
   Arena& arena = activations_.arena();
   arena.reset_peak();
   const Run run{.backend = backend, .arena = arena, .stop = std::move(stop)};
@@ -239,6 +259,9 @@ std::vector<OpProfile> Pipeline::profile(const Request& request) {
 }
 Request Pipeline::complete(const Request& request) const {
   return impl_->complete(request);
+}
+std::vector<std::string> Pipeline::notes(const Request& request) const {
+  return request_notes(impl_->complete(request), impl_->defaults());
 }
 Plan Pipeline::plan(const Request& request) const {
   return impl_->plan(request);

@@ -15,6 +15,7 @@
 
 #include "base/error.h"
 #include "image/image.h"
+#include "scheduler/sampler.h"
 
 namespace zimage {
 
@@ -37,7 +38,25 @@ struct Request {
   // Pixels, 1 or more; drawn on the next multiple of 16 and cropped.
   std::optional<std::int64_t> width = {};
   std::optional<std::int64_t> height = {};
-  std::optional<std::int64_t> steps = {};  // transformer forwards, 1 or more
+  // Noise levels at which a step begins, 1 to 1000: a forward of the transformer each, with
+  // Sampler::Heun two but for the last.
+  std::optional<std::int64_t> steps = {};
+  Sampler sampler = Sampler::Euler;
+  // Noise levels in place of evenly spaced ones: each above 0, at most 1, below the one before. The
+  // shift is applied to them; the final 0 may be left out. Empty: spaced evenly. With them, steps
+  // are absent or as many.
+  std::vector<double> sigmas = {};
+  // Moves noise levels towards 1: more than 0, at most 1000; 1 leaves them. Absent: as the model's
+  // configuration says, by a constant or with the size.
+  std::optional<double> shift = {};
+  // How far each step goes beyond the prompt, away from the negative one: v + guidance * (v -
+  // v_negative). 0 to 100; 0 is one forward a step and no negative prompt. Absent: the model's.
+  std::optional<double> guidance = {};
+  std::string negative_prompt = {};  // UTF-8
+  // With guidance: the most by which the norm of v may grow, 0 to 100; 0: any.
+  double cfg_normalization = 0;
+  // With guidance: steps whose 1 - sigma exceeds it, 0 to 1, go without.
+  double cfg_truncation = 1;
   std::uint64_t seed = 0;
   RngKind rng = RngKind::Cpu;
   // Pictures, 1 to kMaxCount, all of this prompt and size. Their noise is one draw from the seed,
@@ -49,8 +68,8 @@ enum class Stage : std::uint8_t { EncodePrompt, Denoise, Decode };
 std::string_view name_of(Stage stage);  // "text encoder", "denoise", "decode"
 
 // Sent when a stage begins (step 0) and after each of its steps, on the calling thread. Steps of
-// the denoising are those of every pass (Plan::pictures_per_pass), steps of the decoder are
-// pictures.
+// the text encoder are prompts, those of the denoising evaluations in every pass
+// (Plan::pictures_per_pass), those of the decoder pictures.
 struct Progress {
   Stage stage = Stage::EncodePrompt;
   std::int64_t step = 0;
@@ -67,11 +86,12 @@ struct Timings {
 };
 
 struct Result {
-  std::vector<Image> images;        // Request::count of them, in the order of their noise
-  Request request;                  // with every default filled in
-  std::int64_t tokens = 0;          // of the prompt, template included
-  std::int64_t tokens_dropped = 0;  // beyond the model's limit of 512
-  std::int64_t drawn_width = 0;     // before cropping: the next multiple of 16
+  std::vector<Image> images;                 // Request::count of them, in the order of their noise
+  Request request;                           // with every default filled in
+  std::int64_t tokens = 0;                   // of the prompt, template included
+  std::int64_t tokens_dropped = 0;           // beyond the model's limit of 512
+  std::int64_t negative_tokens_dropped = 0;  // the same of the negative prompt, with guidance
+  std::int64_t drawn_width = 0;              // before cropping: the next multiple of 16
   std::int64_t drawn_height = 0;
   Timings timings;
   std::size_t activations_used = 0;  // bytes, the most in use at once; equals what the plan says
@@ -116,6 +136,9 @@ struct Plan {
   Keep keep = Keep::All;               // All or None
   std::int64_t count = 1;              // pictures of the request
   std::int64_t pictures_per_pass = 1;  // of them, the most that the transformer computes at once
+  // Of the transformer in each pass: a forward, with guidance of both prompts, which are two
+  // forwards where their padded lengths differ.
+  std::int64_t evaluations = 1;
   std::int64_t tile = 0;  // side in latent pixels of the tiles that the decoder draws; 0: one piece
   // With the model open and nothing loaded: of the program on a CPU, of what the backend takes on a
   // card, whose memory the totals are of.
@@ -196,6 +219,9 @@ class Pipeline {
 
   // The request with the model's defaults filled in. Throws InvalidArgument.
   Request complete(const Request& request) const;
+  // A sentence, for people, on each choice that is allowed and known to hurt what the model draws.
+  // Throws InvalidArgument.
+  std::vector<std::string> notes(const Request& request) const;
   // Runs the request without computing. Throws InvalidArgument.
   Plan plan(const Request& request) const;
   // "cpu: AVX2, 2 threads"; with kernels that differ, which compute what.

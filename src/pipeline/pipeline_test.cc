@@ -4,6 +4,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
 #include <cstring>
 #include <fstream>
 #include <iterator>
@@ -114,6 +117,113 @@ TEST(Pipeline, PlansSeveralPicturesToTheByte) {
     EXPECT_EQ(plan.stages[2].flops, 4 * one.stages[2].flops);
     EXPECT_EQ(plan.stages[2].activations, one.stages[2].activations);
   }
+}
+
+TEST(Pipeline, DrawsWithEverySamplerInWhatItPlanned) {
+  Pipeline pipeline({.model = kModel});
+  Request request = small(64, 48);
+  request.steps = 5;
+  std::vector<std::vector<std::uint8_t>> pictures;  // that differ
+  for (const Sampler sampler : samplers()) {
+    request.sampler = sampler;
+    const Plan plan = pipeline.plan(request);
+    EXPECT_EQ(plan.evaluations, sampler == Sampler::Heun ? 9 : 5);
+    std::int64_t steps = 0;
+    const Result result = pipeline.generate(request, [&](const Progress& progress) {
+      if (progress.stage != Stage::Denoise) return;
+      EXPECT_EQ(progress.steps, plan.evaluations);
+      steps = progress.step;
+    });
+    EXPECT_EQ(steps, plan.evaluations);
+    std::size_t planned = 0;
+    for (const StagePlan& stage : plan.stages) planned = std::max(planned, stage.activations);
+    EXPECT_EQ(result.activations_used, planned) << name_of(sampler);
+    const std::vector<std::uint8_t>& drawn = result.images.front().rgb;
+    if (std::find(pictures.begin(), pictures.end(), drawn) == pictures.end())
+      pictures.push_back(drawn);
+    EXPECT_EQ(pipeline.generate(request).images.front().rgb, result.images.front().rgb);
+  }
+  // Of first order, both ways are one line along the velocity.
+  EXPECT_EQ(pictures.size(), samplers().size() - 1);
+}
+
+// The largest difference of two pictures' numbers.
+int difference(const Image& a, const Image& b) {
+  EXPECT_EQ(a.rgb.size(), b.rgb.size());
+  int largest = 0;
+  for (std::size_t i = 0; i < a.rgb.size(); ++i)
+    largest = std::max(largest, std::abs(int{a.rgb[i]} - int{b.rgb[i]}));
+  return largest;
+}
+
+// u = 1, 3/4, 2/4, 1/4 are sigma = 1, 0.9, 0.75, 0.5 by the model's shift of 3.
+TEST(Pipeline, TakesNoiseLevelsBeforeTheShift) {
+  Pipeline pipeline({.model = kModel});
+  Request request = small(64, 48);
+  request.steps = 4;
+  const Image spaced = pipeline.generate(request).images.front();
+  request.steps = {};
+  request.sigmas = {1, 0.75, 0.5, 0.25};
+  EXPECT_EQ(pipeline.generate(request).images.front().rgb, spaced.rgb);
+  request.sigmas = {1, 0.9, 0.75, 0.5, 0};
+  EXPECT_GT(difference(pipeline.generate(request).images.front(), spaced), 5);
+  request.shift = 1.0;
+  EXPECT_LE(difference(pipeline.generate(request).images.front(), spaced), 1);
+}
+
+// Of 64x64 pixels, 16 tokens: mu = 0.5 - 240 * 0.65 / 3840, and levels move as by a shift of e^mu.
+TEST(Pipeline, ShiftsWithTheSizeWhereTheModelSaysSo) {
+  const TempFolder folder;
+  for (const auto& entry : std::filesystem::directory_iterator(kModel)) {
+    if (entry.path().filename() != "scheduler")
+      std::filesystem::create_symlink(entry.path(), folder.path() / entry.path().filename());
+  }
+  std::filesystem::create_directory(folder.path() / "scheduler");
+  std::ofstream(folder.path() / "scheduler" / "scheduler_config.json")
+      << R"({"shift": 3.0, "use_dynamic_shifting": true, "base_shift": 0.5, "max_shift": 1.15})";
+  Pipeline dynamic({.model = folder.path()});
+  Pipeline constant({.model = kModel});
+  Request request = small(64, 64);
+  request.steps = 4;
+  const Image drawn = dynamic.generate(request).images.front();
+  EXPECT_GT(difference(constant.generate(request).images.front(), drawn), 5);
+  request.shift = std::exp(0.5 - 240 * 0.65 / 3840);
+  EXPECT_LE(difference(constant.generate(request).images.front(), drawn), 1);
+  // A shift of the request's takes the place of both.
+  EXPECT_EQ(dynamic.generate(request).images.front().rgb,
+            constant.generate(request).images.front().rgb);
+}
+
+// Once with prompts of one padded length, once with others; with several pictures, too.
+TEST(Pipeline, PlansGuidanceToTheByteAndDrawsAsWithoutAtZero) {
+  Pipeline pipeline({.model = kModel});
+  Request request = small(112, 80);
+  request.steps = 2;
+  const Plan plain = pipeline.plan(request);
+  const Image unguided = pipeline.generate(request).images.front();
+  request.negative_prompt = "red";
+  request.guidance = 0;
+  EXPECT_EQ(pipeline.generate(request).images.front().rgb, unguided.rgb);
+  std::string words;
+  for (int i = 0; i < 40; ++i) words += "red ";
+  for (const std::string& negative : {std::string("red"), words}) {
+    for (const std::int64_t count : {1, 3}) {
+      request.negative_prompt = negative;
+      request.guidance = 2.0;
+      request.count = count;
+      const Plan plan = pipeline.plan(request);
+      std::size_t planned = 0;
+      for (const StagePlan& stage : plan.stages) planned = std::max(planned, stage.activations);
+      const Result result = pipeline.generate(request);
+      EXPECT_EQ(result.activations_used, planned) << negative << " " << count;
+      EXPECT_NE(result.images.front().rgb, unguided.rgb);
+      EXPECT_GT(plan.stages[1].flops, static_cast<double>(count) * 1.7 * plain.stages[1].flops);
+    }
+  }
+  // Both prompts in one forward are as wide as two pictures.
+  request.count = 1;
+  request.negative_prompt = "red";
+  EXPECT_GT(pipeline.plan(request).stages[1].activations, plain.stages[1].activations / 5 * 8);
 }
 
 TEST(Pipeline, DrawsAnEmptyPrompt) {

@@ -17,7 +17,7 @@ class PlanObserver final : public DrawingObserver {
     finish();
     stage_ = stage;
   }
-  std::span<const float> noise(std::int64_t) override { return {}; }
+  std::span<const float> noise(std::int64_t, std::int64_t) override { return {}; }
   void stepped(std::int64_t, const Tensor&, const Tensor&) override {}
   void encoded(const Tensor&) override {}
   void denoised(std::span<const float>) override {}
@@ -53,8 +53,11 @@ void add_host(std::array<StagePlan, 3>& stages, const Networks& networks, const 
   const auto count = static_cast<std::size_t>(drawing.count);
   const std::size_t pixels =
       static_cast<std::size_t>(drawing.latent.rows * drawing.latent.columns) * scale * scale;
-  stages[0].host = drawing.ids.size() * hidden * kFloat;
+  stages[0].host = std::max(drawing.ids.size(), drawing.negative_ids.size()) * hidden * kFloat;
   stages[1].host = 2 * count * latents * kFloat;  // the noise, and what comes of it
+  // Of the next draw, before it is in the order of tokens.
+  if (adds_noise(drawing.sampler)) stages[1].host += count * latents * kFloat;
+  if (drawing.guidance.normalization > 0) stages[1].host += latents * kFloat;  // for its norm
   // That, one picture's map, and the pictures, 8 bits.
   stages[2].host = (count + 1) * latents * kFloat + count * pixels * 3;
   if (drawing.tile > 0) {  // the blended picture and one tile

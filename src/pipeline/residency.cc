@@ -111,6 +111,7 @@ Plan make_plan(Parts& parts, const Drawing& drawing, const Residency& residency)
     plan.keep = keep;
     plan.count = drawing.count;
     plan.pictures_per_pass = pictures;
+    plan.evaluations = drawing.evaluations();
     add_totals(plan, memory);
     return plan;
   };

@@ -99,15 +99,16 @@ Image draw_on(Backend& backend, Parts& parts, const Drawing& drawing, const Plan
   const Run run{.backend = backend, .arena = activations.arena()};
   const ProgressFn progress;
   Request request = small(16, 16);
-  RunObserver observer(
-      {.parts = parts,
-       .activations = activations,
-       .plan = plan,
-       .run = run,
-       .progress = progress,
-       .request = request,
-       .drawing = drawing},
-      std::async(std::launch::async, noise_tokens, drawing.latent, drawing.count, 7, RngKind::Cpu));
+  RunObserver observer({.parts = parts,
+                        .activations = activations,
+                        .plan = plan,
+                        .run = run,
+                        .progress = progress,
+                        .request = request,
+                        .drawing = drawing},
+                       std::async(std::launch::async, [&] {
+                         return NoiseDraws(drawing.latent, drawing.count, 7, RngKind::Cpu);
+                       }));
   draw(run, parts.loaded(), drawing, observer);
   return observer.images.front();
 }
@@ -176,9 +177,9 @@ TEST(Residency, SpreadsPicturesOverAsFewPassesAsFit) {
   EXPECT_GT(refused.total, refused.available);
 }
 
-TEST(Residency, DrawsTheSamePicturesInSeveralPasses) {
+// Draws 20 pictures of a request of two steps in one pass and, under a limit, in several.
+void expect_the_same_in_passes(Request request) {
   if (!kOwnMemoryIsSeen) GTEST_SKIP() << "a limit on memory that hides the engine's says nothing";
-  Request request = small(32, 32);
   request.count = 20;
   const Plan whole = Pipeline({.model = kModel, .keep = Keep::All}).plan(request);
   ASSERT_EQ(whole.pictures_per_pass, 20);
@@ -204,6 +205,25 @@ TEST(Residency, DrawsTheSamePicturesInSeveralPasses) {
   EXPECT_TRUE(std::is_sorted(steps.begin(), steps.end()));
   ASSERT_EQ(result.images.size(), 20U);
   for (std::size_t i = 0; i < 20; ++i) EXPECT_EQ(result.images[i].rgb, expected.images[i].rgb) << i;
+}
+
+TEST(Residency, DrawsTheSamePicturesInSeveralPasses) {
+  expect_the_same_in_passes(small(32, 32));
+}
+
+// The noise of a step is one draw for all pictures, in whichever pass they are.
+TEST(Residency, AddsTheSameNoiseInSeveralPasses) {
+  Request request = small(32, 32);
+  request.sampler = Sampler::Dpmpp2MSde;
+  expect_the_same_in_passes(request);
+  request.rng = RngKind::Cuda;
+  expect_the_same_in_passes(request);
+}
+
+TEST(Residency, GuidesTheSameInSeveralPasses) {
+  Request request = small(32, 32);
+  request.guidance = 2.0;
+  expect_the_same_in_passes(request);
 }
 
 // A longer picture takes activations, so that fewer blocks stay.

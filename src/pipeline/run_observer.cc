@@ -96,29 +96,29 @@ void RunObserver::begin(Stage stage) {
   start_ = Clock::now();
 }
 
-std::span<const float> RunObserver::noise(std::int64_t first) {
+std::span<const float> RunObserver::noise(std::int64_t first, std::int64_t draw) {
   if (noise_.valid()) made_noise_ = noise_.get();
   const std::int64_t begin = first * context_.drawing.latent.elements();
-  return std::span<const float>(made_noise_).subspan(static_cast<std::size_t>(begin));
+  return made_noise_->get(draw).subspan(static_cast<std::size_t>(begin));
 }
 
 void RunObserver::encoded(const Tensor& features) {
   expect_finite(to_host(context_.run, features), stage_);
   timings.encode_prompt = seconds_since(start_);
-  report(1);
+  report(++encoded_);
 }
 
-void RunObserver::stepped(std::int64_t step, const Tensor& /*velocity*/,
+void RunObserver::stepped(std::int64_t evaluation, const Tensor& /*velocity*/,
                           const Tensor& /*latents*/) {
   // Waiting keeps progress and cancellation in step with the device; without either nothing waits.
   const Run& run = context_.run;
   if (context_.progress || run.stop.stop_possible()) run.backend.synchronize();
-  report(step);
+  report(evaluation);
 }
 
 void RunObserver::denoised(std::span<const float> latents) {
   timings.denoise = seconds_since(start_);
-  made_noise_ = {};
+  made_noise_.reset();
   expect_finite(latents, stage_);
 }
 
@@ -146,7 +146,8 @@ void RunObserver::report(std::int64_t step) const {
   if (!context_.progress) return;
   const Drawing& drawing = context_.drawing;
   std::int64_t steps = 1;
-  if (stage_ == Stage::Denoise) steps = drawing.passes() * drawing.steps();
+  if (stage_ == Stage::EncodePrompt) steps = drawing.prompts();
+  if (stage_ == Stage::Denoise) steps = drawing.passes() * drawing.evaluations();
   if (stage_ == Stage::Decode) steps = drawing.count;
   context_.progress({.stage = stage_, .step = step, .steps = steps});
 }

@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <future>
+#include <optional>
 #include <vector>
 
 #include "pipeline/activations.h"
@@ -24,7 +25,7 @@ class RunObserver final : public DrawingObserver {
     const Request& request;  // complete
     const Drawing& drawing;
   };
-  RunObserver(const Context& context, std::future<std::vector<float>> noise)
+  RunObserver(const Context& context, std::future<NoiseDraws> noise)
       : context_(context), noise_(std::move(noise)) {}
 
   Timings timings;
@@ -36,8 +37,8 @@ class RunObserver final : public DrawingObserver {
   // Throws Numerics when a stage's result has NaN or infinity, naming the stage.
   void begin(Stage stage) override;
   void encoded(const Tensor& features) override;
-  std::span<const float> noise(std::int64_t first) override;
-  void stepped(std::int64_t step, const Tensor& velocity, const Tensor& latents) override;
+  std::span<const float> noise(std::int64_t first, std::int64_t draw) override;
+  void stepped(std::int64_t evaluation, const Tensor& velocity, const Tensor& latents) override;
   void denoised(std::span<const float> latents) override;
   void decoded(const Tensor& x, const PictureTile& tile) override;
 
@@ -47,8 +48,9 @@ class RunObserver final : public DrawingObserver {
   void report(std::int64_t step) const;
 
   Context context_;
-  std::future<std::vector<float>> noise_;
-  std::vector<float> made_noise_;
+  std::future<NoiseDraws> noise_;
+  std::optional<NoiseDraws> made_noise_;
+  std::int64_t encoded_ = 0;    // prompts
   std::vector<float> blended_;  // [H, W, 3] while tiles are decoded
   Stage stage_ = Stage::EncodePrompt;
   Clock::time_point start_;

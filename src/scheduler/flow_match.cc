@@ -90,7 +90,20 @@ std::vector<float> shifted(const std::vector<T>& levels, const SchedulerConfig& 
     sigmas.push_back(static_cast<float>(shift_level(config.time_shift, factor, level)));
   }
   sigmas.push_back(0.0F);
+  for (std::size_t i = 1; i < sigmas.size(); ++i) {
+    if (sigmas[i] < sigmas[i - 1]) continue;
+    throw Error(ErrorCode::InvalidArgument, "the scheduler's shift is " + std::to_string(factor) +
+                                                ", which makes noise levels " + std::to_string(i) +
+                                                " and " + std::to_string(i + 1) + " of " +
+                                                std::to_string(sigmas.size()) + " equal");
+  }
   return sigmas;
+}
+
+void check_image_tokens(std::int64_t image_tokens) {
+  if (image_tokens >= 1) return;
+  throw Error(ErrorCode::InvalidArgument,
+              "image tokens is " + std::to_string(image_tokens) + ", expected 1 or more");
 }
 
 void check_arguments(std::int64_t steps, std::int64_t image_tokens) {
@@ -98,10 +111,7 @@ void check_arguments(std::int64_t steps, std::int64_t image_tokens) {
     throw Error(ErrorCode::InvalidArgument, "steps is " + std::to_string(steps) +
                                                 ", expected 1 to " + std::to_string(kMaxSteps));
   }
-  if (image_tokens < 1) {
-    throw Error(ErrorCode::InvalidArgument,
-                "image tokens is " + std::to_string(image_tokens) + ", expected 1 or more");
-  }
+  check_image_tokens(image_tokens);
 }
 
 // torch.linspace in float32, which works inwards from both ends with a fused multiply-add.
@@ -149,6 +159,25 @@ std::vector<float> flow_match_sigmas(std::int64_t steps, const SchedulerConfig& 
   check_arguments(steps, image_tokens);
   const auto last = static_cast<float>(1.0 / static_cast<double>(steps));
   return shifted(linspace(1.0F, last, steps), config, image_tokens);
+}
+
+std::vector<float> flow_match_sigmas(std::span<const float> levels, const SchedulerConfig& config,
+                                     std::int64_t image_tokens) {
+  check_noise_levels(levels);
+  check_image_tokens(image_tokens);
+  return shifted(std::vector<float>(levels.begin(), levels.end()), config, image_tokens);
+}
+
+void check_noise_levels(std::span<const float> levels) {
+  if (levels.empty()) throw Error(ErrorCode::InvalidArgument, "sigmas: expected one or more");
+  for (std::size_t i = 0; i < levels.size(); ++i) {
+    const bool inside = levels[i] > 0.0F && levels[i] <= 1.0F;
+    if (inside && (i == 0 || levels[i] < levels[i - 1])) continue;
+    throw Error(ErrorCode::InvalidArgument,
+                "sigmas: number " + std::to_string(i + 1) + " is " + std::to_string(levels[i]) +
+                    ", expected " +
+                    (inside ? "less than the one before" : "more than 0 and at most 1"));
+  }
 }
 
 std::vector<float> flow_match_default_sigmas(std::int64_t steps, const SchedulerConfig& config,

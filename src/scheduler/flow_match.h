@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "base/json.h"
@@ -34,10 +35,19 @@ SchedulerConfig read_scheduler_config(const JsonObject& json);
 // The steps + 1 noise levels of Z-Image's pipeline, the last one 0: the shift applied to `steps`
 // levels spaced evenly from 1 to 1 / steps. `image_tokens` is the number of 2x2 latent patches.
 // Throws InvalidArgument when steps lie outside 1 to 10000, image_tokens below 1, or the shift
-// leaves no finite levels. Source: diffusers ZImagePipeline.__call__, calculate_shift,
-// set_timesteps.
+// leaves no finite levels or two that are equal. Source: diffusers ZImagePipeline.__call__,
+// calculate_shift, set_timesteps.
 std::vector<float> flow_match_sigmas(std::int64_t steps, const SchedulerConfig& config,
                                      std::int64_t image_tokens);
+
+// The same for levels of the caller's choice, to which the shift is applied, as to the argument
+// `sigmas` of the pipeline. Throws what check_noise_levels() throws as well.
+std::vector<float> flow_match_sigmas(std::span<const float> levels, const SchedulerConfig& config,
+                                     std::int64_t image_tokens);
+
+// Throws InvalidArgument, naming the first one that is wrong, unless there is a level and each is
+// above 0, at most 1 and below the one before.
+void check_noise_levels(std::span<const float> levels);
 
 // The same for levels spaced as the scheduler itself spaces them when a pipeline names none: evenly
 // between the first and the last of its training levels, which a static shift has moved already.

@@ -104,6 +104,36 @@ TEST(FlowMatchSigmas, ShiftLinearlyWithThePicture) {
   EXPECT_NEAR(flow_match_sigmas(4, config, 4096)[3], 4.0 / 7.0, kTolerance);
 }
 
+TEST(FlowMatchSigmas, ShiftLevelsOfTheCallersChoice) {
+  const SchedulerConfig turbo{.shift = 3.0};
+  EXPECT_EQ(flow_match_sigmas(std::vector<float>{1.0F, 0.75F, 0.5F, 0.25F}, turbo, 256),
+            flow_match_sigmas(4, turbo, 256));
+  EXPECT_THAT(flow_match_sigmas(std::vector<float>{0.9F, 0.3F}, {}, 256),
+              testing::ElementsAre(0.9F, 0.3F, 0.0F));
+  const SchedulerConfig grows{.time_shift = TimeShift::Linear, .base_shift = 1.0, .max_shift = 4.0};
+  EXPECT_NEAR(flow_match_sigmas(std::vector<float>{0.5F}, grows, 4096)[0], 0.8, kTolerance);
+}
+
+TEST(FlowMatchSigmas, RefuseLevelsThatDoNotFall) {
+  const auto refusal = [](const std::vector<float>& levels, const SchedulerConfig& config) {
+    try {
+      flow_match_sigmas(levels, config, 256);
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ErrorCode::InvalidArgument);
+      return std::string(error.what());
+    }
+    return std::string("accepted");
+  };
+  EXPECT_THAT(refusal({}, {}), HasSubstr("expected one or more"));
+  EXPECT_THAT(refusal({1.0F, 1.5F}, {}), HasSubstr("number 2 is 1.5"));
+  EXPECT_THAT(refusal({0.0F}, {}), HasSubstr("more than 0 and at most 1"));
+  EXPECT_THAT(refusal({0.5F, std::nanf("")}, {}), HasSubstr("number 2 is nan"));
+  EXPECT_THAT(refusal({1.0F, 0.5F, 0.5F}, {}), HasSubstr("number 3 is 0.5"));
+  EXPECT_THAT(refusal({1.0F, 0.5F, 0.5F}, {}), HasSubstr("less than the one before"));
+  EXPECT_THAT(refusal({1.0F, 0.9999999F}, {.shift = 1000.0}),
+              HasSubstr("makes noise levels 1 and 2 of 3 equal"));
+}
+
 // A dynamic shift leaves the training levels as they are: 1 to 1/1000.
 TEST(FlowMatchSigmas, SpaceTheSchedulersOwnLevelsBeforeADynamicShift) {
   const SchedulerConfig config{

@@ -61,46 +61,63 @@ void ZImageTransformer::check_size(const Grid& grid, std::int64_t caption_rows) 
   }
 }
 
-Conditioning ZImageTransformer::prepare(const Run& run, const Grid& grid, const Tensor& caption,
+bool ZImageTransformer::fit_together(std::int64_t caption_rows, std::int64_t other_rows) {
+  return padded(caption_rows) == padded(other_rows);
+}
+
+Conditioning ZImageTransformer::prepare(const Run& run, const Grid& grid,
+                                        std::span<const Tensor> captions,
                                         std::span<const float> times) const {
-  check_size(grid, caption.dim(0));
-  const std::int64_t caption_rows = padded(caption.dim(0));
-  const std::int64_t rows = padded(grid.tokens()) + caption_rows;
   const auto steps = static_cast<std::int64_t>(times.size());
   const std::int64_t modulations = config_.modulated_blocks() * 4 * config_.dim;
-  const Conditioning conditioning{
+  const Conditioning shared{
       .grid = grid,
-      .caption = run.arena.make(run.backend.activation_dtype(), {caption_rows, config_.dim}),
-      .cos_sin = run.arena.make(DType::F32, {rows, config_.head_dim() / 2, 2}),
+      .captions = {},
+      .cos_sin = {},
       .modulation = run.arena.make(DType::F32, {steps, modulations}),
       .final_scale = run.arena.make(DType::F32, {steps, config_.dim}),
       .step_modulation = run.arena.make(DType::F32, {modulations}),
       .step_final_scale = run.arena.make(DType::F32, {config_.dim}),
   };
-  const std::vector<Position> positions = positions_of(grid, caption_rows);
-  run.backend.upload(conditioning.cos_sin,
-                     axial_rope_table(positions, config_.axes_dims, config_.rope_theta).data());
+  const Conditioning conditioning = prepare_captions(run, shared, captions);
   embed_times(run, conditioning, times);
-  embed_caption(run, conditioning, caption);
   return conditioning;
 }
 
-void ZImageTransformer::embed_caption(const Run& run, const Conditioning& conditioning,
+Conditioning ZImageTransformer::prepare_captions(const Run& run, const Conditioning& conditioning,
+                                                 std::span<const Tensor> captions) const {
+  const Grid& grid = conditioning.grid;
+  const std::int64_t length = padded(captions.front().dim(0));
+  const std::int64_t image_rows = padded(grid.tokens());
+  const auto count = static_cast<std::int64_t>(captions.size());
+  Conditioning result = conditioning;
+  result.captions = run.arena.make(run.backend.activation_dtype(), {count * length, config_.dim});
+  result.cos_sin = run.arena.make(DType::F32, {image_rows + length, config_.head_dim() / 2, 2});
+  const std::vector<Position> positions = positions_of(grid, length);
+  run.backend.upload(result.cos_sin,
+                     axial_rope_table(positions, config_.axes_dims, config_.rope_theta).data());
+  const Tensor cos_sin = result.cos_sin.rows(image_rows, image_rows + length);
+  for (std::int64_t i = 0; i < count; ++i) {
+    const Tensor& caption = captions[static_cast<std::size_t>(i)];
+    check_size(grid, caption.dim(0));
+    embed_caption(run, sequence(result.captions, i, length), cos_sin, caption);
+  }
+  return result;
+}
+
+void ZImageTransformer::embed_caption(const Run& run, const Tensor& x, const Tensor& cos_sin,
                                       const Tensor& caption) const {
   Backend& be = run.backend;
   const Edges& edges = edges_.weights;
   Arena::Frame frame(run.arena);
-  const Tensor& x = conditioning.caption;                          // [Lc, dim]
   const Tensor normed = frame.make(caption.dtype, caption.shape);  // [L, caption_dim]
   be.rms_norm(normed, caption, edges.caption_norm, {.eps = config_.norm_eps});
   be.linear(x.rows(0, caption.dim(0)), normed, edges.caption_embedder,
             {.bias = edges.caption_bias});
   be.fill_rows(x.rows(caption.dim(0), x.dim(0)), edges.caption_pad);
-  const std::int64_t all = conditioning.cos_sin.dim(0);
   for (std::int64_t i = 0; i < context_refiner_.size(); ++i) {
     run.throw_if_stopped();
-    context_refiner_.use(i).forward(run, config_, x, conditioning.cos_sin.rows(all - x.dim(0), all),
-                                    {});
+    context_refiner_.use(i).forward(run, config_, x, cos_sin, {});
   }
 }
 
@@ -167,24 +184,29 @@ void ZImageTransformer::forward(const Run& run, const Conditioning& conditioning
   Arena::Frame frame(run.arena);
   const std::int64_t tokens = conditioning.grid.tokens();
   const std::int64_t pictures = latents.dim(0) / tokens;
-  const std::int64_t all = conditioning.cos_sin.dim(0);  // rows of one picture, Ti + Lc
-  const std::int64_t image_rows = all - conditioning.caption.dim(0);
-  const Tensor x = frame.make(be.activation_dtype(), {pictures * all, config_.dim});
+  const std::int64_t sequences = out.dim(0) / tokens;    // each picture with each caption
+  const std::int64_t all = conditioning.cos_sin.dim(0);  // rows of one sequence, Ti + Lc
+  const std::int64_t image_rows = padded(tokens);
+  const Tensor x = frame.make(be.activation_dtype(), {sequences * all, config_.dim});
   {
     Arena::Frame inner(run.arena);
-    // Without captions between them. One picture's rows are in their place from the beginning.
-    const Tensor images = pictures == 1 ? x.rows(0, image_rows)
-                                        : inner.make(x.dtype, {pictures * image_rows, config_.dim});
+    // Without captions between them, which they do not see yet: once for all captions. One
+    // sequence's rows are in their place from the beginning.
+    const Tensor images = sequences == 1
+                              ? x.rows(0, image_rows)
+                              : inner.make(x.dtype, {pictures * image_rows, config_.dim});
     embed_latents(run, conditioning, images, latents);
     for (std::int64_t i = 0; i < noise_refiner_.size(); ++i) {
       run.throw_if_stopped();
       noise_refiner_.use(i).forward(run, config_, images, conditioning.cos_sin.rows(0, image_rows),
                                     modulation_of(conditioning, i));
     }
-    for (std::int64_t i = 0; i < pictures; ++i) {
+    for (std::int64_t i = 0; i < sequences; ++i) {
       const Tensor rows = sequence(x, i, all);
-      if (pictures > 1) be.copy(rows.rows(0, image_rows), sequence(images, i, image_rows));
-      be.copy(rows.rows(image_rows, all), conditioning.caption);
+      if (sequences > 1)
+        be.copy(rows.rows(0, image_rows), sequence(images, i % pictures, image_rows));
+      be.copy(rows.rows(image_rows, all),
+              sequence(conditioning.captions, i / pictures, all - image_rows));
     }
   }
   for (std::int64_t i = 0; i < layers_.size(); ++i) {
@@ -192,8 +214,8 @@ void ZImageTransformer::forward(const Run& run, const Conditioning& conditioning
     layers_.use(i).forward(run, config_, x, conditioning.cos_sin,
                            modulation_of(conditioning, noise_refiner_.size() + i));
   }
-  const Tensor h = frame.make(x.dtype, {pictures * tokens, config_.dim});
-  for (std::int64_t i = 0; i < pictures; ++i) {
+  const Tensor h = frame.make(x.dtype, {sequences * tokens, config_.dim});
+  for (std::int64_t i = 0; i < sequences; ++i) {
     be.layer_norm(sequence(h, i, tokens), sequence(x, i, all).rows(0, tokens),
                   {.eps = kFinalNormEps, .scale = conditioning.step_final_scale});
   }

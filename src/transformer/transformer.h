@@ -18,11 +18,11 @@ struct Grid {
   std::int64_t tokens() const { return rows * columns; }
 };
 
-// What depends on the prompt, the size and the schedule but not on the latents: the same for every
+// What depends on the prompts, the size and the schedule but not on the latents: the same for every
 // picture of a request. Views of arena memory.
 struct Conditioning {
   Grid grid;
-  Tensor caption;           // [Lc, dim], refined; Lc is the caption length padded
+  Tensor captions;          // [k Lc, dim], refined, of k prompts; Lc is their length padded
   Tensor cos_sin;           // [Ti + Lc, head_dim / 2, 2] f32; Ti is the token count padded
   Tensor modulation;        // [steps, modulated blocks * 4 dim] f32
   Tensor final_scale;       // [steps, dim] f32
@@ -44,16 +44,24 @@ class ZImageTransformer {
   // allows.
   void check_size(const Grid& grid, std::int64_t caption_rows) const;
 
-  // Embeds and refines the caption [L, caption_dim], and computes the modulations of every step;
-  // `times` are 1 - sigma. The result lives in the caller's frame of run.arena.
-  Conditioning prepare(const Run& run, const Grid& grid, const Tensor& caption,
+  // Whether captions of so many rows have one length when they are padded.
+  static bool fit_together(std::int64_t caption_rows, std::int64_t other_rows);
+
+  // Embeds and refines the captions [L, caption_dim], all of which fit together, and computes the
+  // modulations of every step; `times` are 1 - sigma. The result lives in the caller's frame of
+  // run.arena.
+  Conditioning prepare(const Run& run, const Grid& grid, std::span<const Tensor> captions,
                        std::span<const float> times) const;
+  // The same with other captions; what depends on the steps is shared, the selected one too.
+  Conditioning prepare_captions(const Run& run, const Conditioning& conditioning,
+                                std::span<const Tensor> captions) const;
 
   // Makes `step` the one that forward() computes.
   void select_step(const Run& run, const Conditioning& conditioning, std::int64_t step) const;
 
-  // out = -velocity. latents, out [n tokens, token_features] f32: n pictures, none of which sees
-  // another.
+  // out = -velocity. latents [n tokens, token_features] f32: n pictures, none of which sees
+  // another. out [m n tokens, token_features] f32: of all of them with the first caption, then of
+  // all with the second, and so on, as many captions as there is room for.
   void forward(const Run& run, const Conditioning& conditioning, const Tensor& out,
                const Tensor& latents) const;
 
@@ -80,7 +88,9 @@ class ZImageTransformer {
   };
   static Edges load_edges(const WeightScope& all, const TransformerConfig& c);
 
-  void embed_caption(const Run& run, const Conditioning& conditioning, const Tensor& caption) const;
+  // caption [L, caption_dim] to x [Lc, dim].
+  void embed_caption(const Run& run, const Tensor& x, const Tensor& cos_sin,
+                     const Tensor& caption) const;
   // latents [n tokens, token_features] to x [n T, dim], each picture's pads behind its tokens.
   void embed_latents(const Run& run, const Conditioning& conditioning, const Tensor& x,
                      const Tensor& latents) const;

@@ -57,6 +57,16 @@ class Memory(ProgramTest):
             planned = plan["total_bytes"]
             self.assertLess(abs(planned - measured), SHARE * measured, (arguments, planned))
 
+    def test_the_peak_with_guidance_and_a_samplers_history_is_the_planned_one(self):
+        for negative in ("red", "red " * 40):
+            arguments = ("--size", "32x32", "-n", "64", "--keep", "none", "--guidance", "3")
+            arguments += ("--negative", negative, "--cfg-normalization", "1", "--sampler", "dpmpp-3m")
+            (plan,) = self.plan(*arguments)
+            self.assertGreater(plan["stages"][1]["total_bytes"], plan["stages"][2]["total_bytes"])
+            measured, _ = self.draw(*arguments)
+            planned = plan["total_bytes"]
+            self.assertLess(abs(planned - measured), SHARE * measured, (arguments, planned))
+
     def test_the_peak_is_the_planned_one_with_a_weights_cache(self):
         for keep in ("all", "none"):
             arguments = ("--size", "64x64", "--keep", keep, "--weights-cache", keep)

@@ -39,6 +39,70 @@ class Pictures(ProgramTest):
             self.assertEqual((request["seed"], request["count"], request["index"]), (5, 3, index))
             self.assertIn(f"Batch size: 3, Batch pos: {index}, ", texts(file)["parameters"])
 
+    def test_samplers_draw_differently_and_say_who_they_are(self):
+        euler, report, _ = self.draw("--seed", "5", "-o", "a.png")
+        self.assertEqual(report["sampler"], "euler")
+        heun, report, message = self.draw("--seed", "5", "--sampler", "heun", "-o", "b.png")
+        self.assertEqual(report["sampler"], "heun")
+        self.assertIn("denoise, 3 steps\n", message)
+        self.assertNotEqual(euler, heun)
+        sde = [
+            self.draw("--seed", "5", "--sampler", name, "-o", "c.png", "--force")[0]
+            for name in ("dpmpp-2m-sde", "sde-dpmsolver++")
+        ]
+        self.assertEqual(sde[0], sde[1])
+        file = texts((self.folder / "c.png").read_bytes())
+        self.assertEqual(json.loads(file["zimage"])["sampler"], "dpmpp-2m-sde")
+        self.assertIn("Sampler: DPM++ 2M SDE, ", file["parameters"])
+
+    def test_noise_levels_of_ones_own(self):
+        spaced, _, _ = self.draw("--seed", "5", "-o", "a.png", size=["--size", "32x32", "-s", "2"])
+        own, report, _ = self.draw("--seed", "5", "--sigmas", "1,0.5", "-o", "b.png", size=["--size", "32x32"])
+        self.assertEqual(own, spaced)
+        self.assertEqual((report["steps"], report["sigmas"]), (2, [1, 0.5]))
+        self.assertNotIn("shift", report)
+        moved, report, _ = self.draw(
+            "--seed", "5", "--sigmas", "1,0.5", "--shift", "1", "-o", "c.png", size=["--size", "32x32"]
+        )
+        self.assertEqual(report["shift"], 1)
+        self.assertNotEqual(moved, spaced)
+        file = texts((self.folder / "c.png").read_bytes())
+        self.assertIn('Shift: 1, Sigmas: "1,0.5", ', file["parameters"])
+        for arguments, fragment in (
+            (["--sigmas", "0.5,1"], "sigmas: number 2 is 1.000000, expected less than the one before"),
+            (["--shift", "-1"], "shift is -1.000000, expected more than 0 and at most 1000"),
+        ):
+            result = self.run_program("generate", "-p", "a", *arguments)
+            self.assert_fails(result, 2, fragment)
+
+    def test_guidance_draws_away_from_the_negative_prompt(self):
+        plain, report, _ = self.draw("--seed", "5", "-o", "a.png")
+        self.assertEqual(report["guidance"], 0)
+        self.assertNotIn("negative_prompt", report)
+        zero, _, message = self.draw("--seed", "5", "--guidance", "0", "--negative", "red", "-o", "b.png")
+        self.assertEqual(zero, plain)
+        self.assertIn("the negative prompt has no effect without guidance\n", message)
+        guided, report, message = self.draw(
+            "--seed", "5", "-g", "3", "--negative", "red", "--cfg-normalization", "1", "-o", "c.png"
+        )
+        self.assertNotEqual(guided, plain)
+        self.assertEqual((report["guidance"], report["negative_prompt"]), (3, "red"))
+        self.assertEqual((report["cfg_normalization"], report["cfg_truncation"]), (1, 1))
+        self.assertEqual(message.count("distilled to draw without"), 1)
+        file = texts((self.folder / "c.png").read_bytes())
+        self.assertIn("a red apple\nNegative prompt: red\nSteps: 2, ", file["parameters"])
+        self.assertIn("CFG scale: 4, ", file["parameters"])
+        self.assertEqual(json.loads(file["zimage"])["guidance"], 3)
+        result = self.run_program("generate", "-p", "a", "--guidance", "-1")
+        self.assert_fails(result, 2, "guidance is -1.000000, expected 0 to 100")
+
+    def test_nine_steps_are_explained_and_drawn(self):
+        _, report, message = self.draw(size=["--size", "32x32", "-s", "9"])
+        self.assertEqual(report["steps"], 9)
+        self.assertEqual(message.count("which is --steps 8\n"), 1)
+        quiet = self.generate("-q", size=["--size", "32x32", "-s", "9"]).stderr
+        self.assertEqual(quiet, b"")
+
     def test_pictures_that_do_not_fit_at_once_are_drawn_in_passes(self):
         def request(limit):
             return ["--size", "64x64", "--steps", "1", "-n", "20", "--keep", "all", *limit]

@@ -10,8 +10,8 @@ import termios
 
 from program import TIMEOUT, ProgramTest, environment, main
 
-REQUEST = ["generate", "-p", "a red apple", "--size", "64x64", "--steps", "3", "--seed", "1"]
-PLAIN = b"loading the model\ntext encoder\ndenoise, 3 steps\ndecode\n"
+REQUEST = ["generate", "-p", "a red apple", "--size", "64x64", "--steps", "4", "--seed", "1"]
+PLAIN = b"loading the model\ntext encoder\ndenoise, 4 steps\ndecode\n"
 ERASE = b"\r\x1b[K"
 
 
@@ -54,14 +54,14 @@ class Terminal(ProgramTest):
         states = [state.decode() for state in received.split(ERASE)]
         self.assertEqual((states[0], states[-1]), ("", ""))  # the last thing is to clear the line
         self.assertIn("loading the model", states)
-        for step in range(4):
-            shown = [s for s in states if s.startswith(f"denoise {step}/3")]
+        for step in range(5):
+            shown = [s for s in states if s.startswith(f"denoise {step}/4")]
             self.assertEqual(len(shown), 1, states)
             if step > 0:
-                bar = "#" * (20 * step // 3)
+                bar = "#" * (20 * step // 4)
                 self.assertRegex(
                     shown[0],
-                    rf"^denoise {step}/3 \[{bar} *\] [\d.e+]+ (s/it|it/s), [\d. mins]+ left$",
+                    rf"^denoise {step}/4 \[{bar} *\] [\d.e+]+ (s/it|it/s), [\d. mins]+ left$",
                 )
 
     def test_no_line_is_wider_than_the_terminal(self):

@@ -20,7 +20,7 @@ class Help(ProgramTest):
         text = self.run_program("generate", "--help").stdout.decode()
         for option in (
             "-m,--model -p,--prompt --prompt-file -o,--output -W,--width -H,--height --size "
-            "-s,--steps -n,--count --seed --rng -t,--threads --cpu-kernel --device -v,--verbose -q,--quiet --json --force"
+            "-s,--steps --sampler --sigmas --shift -g,--guidance --negative,--negative-prompt --cfg-normalization --cfg-truncation -n,--count --seed --rng -t,--threads --cpu-kernel --device -v,--verbose -q,--quiet --json --force"
         ).split():
             self.assertIn(f"  {option} ", text)
         self.assertIn("Exit codes: 0 ", text)
@@ -55,7 +55,7 @@ class Refusals(ProgramTest):
             'unknown option "--stpes"; did you mean --steps? (see zimage generate --help)',
         )
         self.refused(["generate", "-p", "a", "--hieght=4"], "did you mean --height?")
-        self.refused(["generate", "-p", "a", "--negative-prompt", "b"], "--negative-prompt")
+        self.refused(["generate", "-p", "a", "--embellish", "b"], 'unknown option "--embellish"')
         self.refused(["generate", "-x"], 'unknown option "-x"')
         self.refused(["info", "a", "b"], 'unknown argument "b"')
         self.refused(["generate", "a cat"], 'unknown argument "a cat"; the prompt goes in quotes')
@@ -80,6 +80,11 @@ class Refusals(ProgramTest):
         for text in ("-1", "18446744073709551616", "random"):
             value("--seed", text, "--seed: expected a whole number from 0 to 18446744073709551615")
         value("--rng", "gpu", "--rng: expected cpu or cuda")
+        value("--sampler", "ddim", "--sampler: expected euler, heun, dpmpp-1, dpmpp-2m, dpmpp-3m or ")
+        for text in ("", "1,x", "1 0.5"):
+            self.refused(["generate", "-p", "a", "--sigmas", text], "--sigmas: expected a number such as 0.5")
+        value("--guidance", "big", "--guidance: expected a number such as 0.5")
+        value("--shift", "big", "--shift: expected a number such as 0.5")
         for text in ("tpu", "cuda:", "cuda:x", "cuda:-1"):
             value("--device", text, "--device: expected auto, cpu, cuda or cuda:N")
         for text in ("sse9", "AVX2", ""):

@@ -172,8 +172,9 @@ Named velocity(Backend& backend, const Model& model, const GoldenFile& inputs) {
       [&](const Run& run, Arena::Frame& frame, const auto& transformer) {
         const Tensor latents = stage.input_f32(run, frame, "latents");
         const Tensor out = frame.make(DType::F32, latents.shape);
-        const Conditioning conditioning = transformer->prepare(
-            run, grid, stage.input(run, frame, "features_in"), inputs.values("time"));
+        const Tensor features = stage.input(run, frame, "features_in");
+        const Conditioning conditioning =
+            transformer->prepare(run, grid, {&features, 1}, inputs.values("time"));
         transformer->select_step(run, conditioning, 0);
         transformer->forward(run, conditioning, out, latents);
         return out;

@@ -1,0 +1,37 @@
+// The one place where a request is checked, whoever made it.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "pipeline/pipeline.h"
+#include "scheduler/flow_match.h"
+
+namespace zimage {
+
+// What a model draws where a request says nothing.
+struct ModelDefaults {
+  std::int64_t side = 0;  // width and height in pixels
+  std::int64_t steps = 8;
+  double guidance = 0;
+  bool is_distilled = true;  // to few steps without guidance
+};
+
+// What the model's own files tell: the distilled model is published with a constant shift of 3, the
+// undistilled one with 6, for which its model card takes 50 steps and guidance 4.
+ModelDefaults model_defaults(const SchedulerConfig& scheduler, std::int64_t side);
+
+// The request with every absent field filled in, but for those that have no default; a complete one
+// stays as it is. Throws
+// InvalidArgument, naming the field, what was expected and what was found.
+Request complete_request(const Request& request, const ModelDefaults& defaults);
+
+// Request::sigmas as the scheduler takes them.
+std::vector<float> noise_levels(const Request& request);
+
+// One sentence, for people, on each choice of a complete request that has no effect, or is known to
+// hurt what a distilled model draws.
+std::vector<std::string> request_notes(const Request& request, const ModelDefaults& defaults);
+
+}  // namespace zimage

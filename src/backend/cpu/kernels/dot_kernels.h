@@ -35,8 +35,7 @@ struct DotTileArgs {
 };
 
 template <class Format>
-[[gnu::always_inline]] inline typename Format::Sum first_sum(const DotTileArgs& args,
-                                                             std::size_t column) {
+[[gnu::always_inline]] inline auto first_sum(const DotTileArgs& args, std::size_t column) {
   if constexpr (Format::kFormat == PanelFormat::Int8) return load_words(args.starts + column);
   if constexpr (Format::kFormat == PanelFormat::Int16) return no_words();
   if constexpr (Format::kFormat == PanelFormat::Bf16Pairs) return zero();
@@ -172,7 +171,7 @@ void round_left(const DotBlock& block) {
       const std::size_t begin = d * kDotBlock;
       const std::size_t n = smaller(kDotBlock, args.depth - begin);
       std::uint32_t* words = block.packed + (d * rows + r) * block.cut.block_words;
-      auto* to = reinterpret_cast<typename Format::Left*>(words);
+      auto* to = Format::left(words);
       // The last word's other numbers meet zeros, which a NaN would survive.
       words[ceil_div(n, kInWord<Format>) - 1] = 0;
       const float* x = from + r * args.a_stride + begin;

@@ -61,6 +61,7 @@ struct Int16Format {
   using Left = std::int16_t;
   using Right = std::int16_t;
   using Sum = Words;
+  static Left* left(std::uint32_t* words) { return reinterpret_cast<Left*>(words); }
   static constexpr float kMostLeft = 2047;
   static constexpr float kMostRight = 2047;
   static constexpr int kOffset = 0;
@@ -71,6 +72,7 @@ struct Int8Format {
   using Left = std::uint8_t;
   using Right = std::int8_t;
   using Sum = Words;
+  static Left* left(std::uint32_t* words) { return reinterpret_cast<Left*>(words); }
   static constexpr float kMostLeft = 127;
   static constexpr float kMostRight = 127;
   static constexpr int kOffset = 128;  // of the left operand
@@ -81,6 +83,7 @@ struct Bf16Format {
   using Left = std::uint16_t;
   using Right = std::uint16_t;
   using Sum = Vec;
+  static Left* left(std::uint32_t* words) { return reinterpret_cast<Left*>(words); }
   static Sum add(Sum sum, Words x, Words w) { return dot_bf16(sum, x, w); }
 };
 

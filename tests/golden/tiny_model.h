@@ -136,9 +136,7 @@ struct Distance {
   int largest = 0;
   double decibels = 0;
 };
-inline Distance distance(std::vector<float> pixels, const std::string& png) {
-  std::vector<std::uint8_t> drawn(pixels.size());
-  EXPECT_TRUE(to_bytes(drawn, {pixels.data(), DType::F32, {256, 256, 3}}));
+inline Distance distance(std::span<const std::uint8_t> drawn, const std::string& png) {
   const Image expected = decode_png(kGolden + png).image;
   EXPECT_EQ(drawn.size(), expected.rgb.size());
   double error = 0;
@@ -150,6 +148,11 @@ inline Distance distance(std::vector<float> pixels, const std::string& png) {
   }
   error /= static_cast<double>(drawn.size());
   return {.largest = largest, .decibels = 10.0 * std::log10(255.0 * 255.0 / error)};
+}
+inline Distance distance(std::vector<float> pixels, const std::string& png) {
+  std::vector<std::uint8_t> drawn(pixels.size());
+  EXPECT_TRUE(to_bytes(drawn, {pixels.data(), DType::F32, {256, 256, 3}}));
+  return distance(std::span<const std::uint8_t>(drawn), png);
 }
 
 }  // namespace zimage

@@ -155,12 +155,13 @@ void CpuBackend::set_encoding(Encoding encoding) {
                 "precision bf16: this processor has no instructions for products of bf16 "
                 "(AVX512_BF16); use exact or fast");
   }
-  if (encoding == Encoding::Bf16 && encoding_ != encoding) warn_of_slow_bf16();
+  if (encoding == Encoding::Bf16 && !knows_bf16_rate_) warn_of_slow_bf16();
   encoding_ = encoding;
 }
 
 // Some processors have the instructions and run them at half the rate of f32.
-void CpuBackend::warn_of_slow_bf16() const {
+void CpuBackend::warn_of_slow_bf16() {
+  knows_bf16_rate_ = true;
   constexpr int kBursts = 4;
   const double pairs = cpu::measure_dot(kernels_, PanelFormat::Bf16Pairs, 1, kBursts);
   const double exact = cpu::measure_fma(kernels_, 1, kBursts);

@@ -98,7 +98,7 @@ class CpuBackend final : public ReferenceBackend {
  private:
   // Grows the scratch when an operation runs that no plan announced.
   void need_scratch(std::size_t bytes);
-  void warn_of_slow_bf16() const;
+  void warn_of_slow_bf16();
   cpu::PanelFormat format_of(MatrixRole role, DType stored) const;
   std::size_t product_scratch(std::int64_t rows, const Weight& weight) const;
   std::size_t attention_scratch(const Tensor& out) const;
@@ -115,6 +115,7 @@ class CpuBackend final : public ReferenceBackend {
   const cpu::Kernels& row_kernels_;
   cpu::PanelFormat fast_;
   bool emulates_bf16_;
+  bool knows_bf16_rate_ = false;  // warn_of_slow_bf16() has run: stages set their encoding anew
   Encoding encoding_ = Encoding::Plain;
   std::byte* scratch_ = nullptr;
   std::size_t scratch_bytes_ = 0;

@@ -55,38 +55,35 @@ double measure_read(const Kernels& kernels, int threads) {
   return best;
 }
 
-}  // namespace
-
-double measure_fma(const Kernels& kernels, int threads, int bursts) {
-  constexpr std::size_t kSteps = 100000;  // about a millisecond
-  std::vector<float> sinks(static_cast<std::size_t>(threads));
-  double flops = 0;
-  double best = 0;
-  for (int burst = 0; burst < bursts; ++burst) {
-    const Clock::time_point start = Clock::now();
-    parallel_for(threads, sinks.size(), [&](std::size_t job, std::size_t /*thread*/) {
-      const double done = kernels.fma_burst(kSteps, &sinks[job]);
-      if (job == 0) flops = done;
-    });
-    best = std::max(best, flops * threads / seconds_since(start));
-  }
-  return best;
-}
-
-double measure_dot(const Kernels& kernels, PanelFormat format, int threads, int bursts) {
-  constexpr std::size_t kSteps = 50000;
+// The best of `bursts` runs of all threads, each of which calls `burst(sink)` for the operations
+// that it did.
+template <class Burst>
+double best_rate(int threads, int bursts, const Burst& burst) {
   std::vector<float> sinks(static_cast<std::size_t>(threads));
   double operations = 0;
   double best = 0;
-  for (int burst = 0; burst < bursts; ++burst) {
+  for (int turn = 0; turn < bursts; ++turn) {
     const Clock::time_point start = Clock::now();
     parallel_for(threads, sinks.size(), [&](std::size_t job, std::size_t /*thread*/) {
-      const double done = kernels.dot.burst(format, kSteps, &sinks[job]);
+      const double done = burst(&sinks[job]);
       if (job == 0) operations = done;
     });
     best = std::max(best, operations * threads / seconds_since(start));
   }
   return best;
+}
+
+}  // namespace
+
+double measure_fma(const Kernels& kernels, int threads, int bursts) {
+  constexpr std::size_t kSteps = 100000;  // about a millisecond
+  return best_rate(threads, bursts, [&](float* sink) { return kernels.fma_burst(kSteps, sink); });
+}
+
+double measure_dot(const Kernels& kernels, PanelFormat format, int threads, int bursts) {
+  constexpr std::size_t kSteps = 50000;
+  return best_rate(threads, bursts,
+                   [&](float* sink) { return kernels.dot.burst(format, kSteps, sink); });
 }
 
 Rates measure_peaks(const Kernels& kernels, int threads) {

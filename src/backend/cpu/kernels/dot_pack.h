@@ -3,6 +3,7 @@
 
 #include "backend/cpu/kernels/dot_quantize.h"
 #include "backend/cpu/kernels/kernels.h"
+#include "backend/cpu/kernels/pack_rows.h"
 #include "backend/cpu/kernels/simd.h"
 #include "backend/cpu/kernels/tile.h"
 
@@ -47,29 +48,6 @@ inline void round_run(std::uint32_t* words, float& scale, std::int32_t& start, c
   __builtin_memcpy(words, numbers, (n + kInWord<Format> - 1) / kInWord<Format> * 4);
 }
 
-// words [kTileColumns][kDotBlock / kInWord] to [count][kTileColumns].
-inline void interleave(std::uint32_t* out, const std::uint32_t* words, std::size_t stride,
-                       std::size_t count) {
-  for (std::size_t half = 0; half < kTileColumns; half += kLanes) {
-    std::size_t k = 0;
-    for (; k + kLanes <= count; k += kLanes) {
-      Vec block[kLanes];
-      for (std::size_t j = 0; j < kLanes; ++j) {
-        block[j] = load(reinterpret_cast<const float*>(words + (half + j) * stride + k));
-      }
-      transpose(block);
-      for (std::size_t j = 0; j < kLanes; ++j) {
-        store(reinterpret_cast<float*>(out + (k + j) * kTileColumns + half), block[j]);
-      }
-    }
-    for (; k < count; ++k) {
-      for (std::size_t j = 0; j < kLanes; ++j) {
-        out[k * kTileColumns + half + j] = words[(half + j) * stride + k];
-      }
-    }
-  }
-}
-
 template <class Format>
 void pack_dot_panel(const PackPanelArgs& args) {
   constexpr std::size_t kBlockWords = kDotBlock / kInWord<Format>;
@@ -79,6 +57,7 @@ void pack_dot_panel(const PackPanelArgs& args) {
   auto* scales = reinterpret_cast<float*>(panel + all_words * kTileColumns);
   auto* starts = reinterpret_cast<std::int32_t*>(scales + blocks * kTileColumns);
   alignas(64) std::uint32_t words[kTileColumns * kBlockWords];
+  const void* rows[kTileColumns];  // of `words`
   alignas(64) float run[kDotBlock];
   for (std::size_t b = 0; b < blocks; ++b) {
     const std::size_t begin = b * kDotBlock;
@@ -88,16 +67,16 @@ void pack_dot_panel(const PackPanelArgs& args) {
       float scale = 0;
       std::int32_t start = 0;
       std::uint32_t* to = words + j * kBlockWords;
-      if (args.rows[j] == nullptr) {
-        __builtin_memset(to, 0, count * 4);
-      } else {
+      rows[j] = args.rows[j] == nullptr ? nullptr : to;
+      if (rows[j] != nullptr) {
         widen_run(run, args.rows[j], begin, n, args.source);
         round_run<Format>(to, scale, start, run, n);
       }
       if constexpr (kScaled<Format>) scales[b * kTileColumns + j] = scale;
       if constexpr (Format::kFormat == PanelFormat::Int8) starts[b * kTileColumns + j] = start;
     }
-    interleave(panel + b * kBlockWords * kTileColumns, words, kBlockWords, count);
+    // Words pass as the bits of floats.
+    pack_f32_rows(reinterpret_cast<float*>(panel + b * kBlockWords * kTileColumns), rows, count);
   }
 }
 

@@ -55,35 +55,32 @@ inline void round_to_bf16(std::uint16_t* out, const float* x, std::size_t n) {
   }
 }
 
-// What a dot format needs to know of its numbers. `kMostLeft` kMostRight kDotBlock is below 2^31.
-struct Int16Format {
-  static constexpr PanelFormat kFormat = PanelFormat::Int16;
-  using Left = std::int16_t;
-  using Right = std::int16_t;
-  using Sum = Words;
+// The types of a dot format: of activations and of weights, and of their sums.
+template <class LeftNumber, class RightNumber, class SumOfProducts>
+struct Numbers {
+  using Left = LeftNumber;
+  using Right = RightNumber;
+  using Sum = SumOfProducts;
   static Left* left(std::uint32_t* words) { return reinterpret_cast<Left*>(words); }
+};
+
+// What a dot format needs to know of its numbers. `kMostLeft` kMostRight kDotBlock is below 2^31.
+struct Int16Format : Numbers<std::int16_t, std::int16_t, Words> {
+  static constexpr PanelFormat kFormat = PanelFormat::Int16;
   static constexpr float kMostLeft = 2047;
   static constexpr float kMostRight = 2047;
   static constexpr int kOffset = 0;
   static Sum add(Sum sum, Words x, Words w) { return dot_int16(sum, x, w); }
 };
-struct Int8Format {
+struct Int8Format : Numbers<std::uint8_t, std::int8_t, Words> {
   static constexpr PanelFormat kFormat = PanelFormat::Int8;
-  using Left = std::uint8_t;
-  using Right = std::int8_t;
-  using Sum = Words;
-  static Left* left(std::uint32_t* words) { return reinterpret_cast<Left*>(words); }
   static constexpr float kMostLeft = 127;
   static constexpr float kMostRight = 127;
   static constexpr int kOffset = 128;  // of the left operand
   static Sum add(Sum sum, Words x, Words w) { return dot_int8(sum, x, w); }
 };
-struct Bf16Format {
+struct Bf16Format : Numbers<std::uint16_t, std::uint16_t, Vec> {
   static constexpr PanelFormat kFormat = PanelFormat::Bf16Pairs;
-  using Left = std::uint16_t;
-  using Right = std::uint16_t;
-  using Sum = Vec;
-  static Left* left(std::uint32_t* words) { return reinterpret_cast<Left*>(words); }
   static Sum add(Sum sum, Words x, Words w) { return dot_bf16(sum, x, w); }
 };
 

@@ -4,21 +4,11 @@
 
 #include "backend/cpu/kernels/dot_pack.h"
 #include "backend/cpu/kernels/kernels.h"
+#include "backend/cpu/kernels/pack_rows.h"
 #include "backend/cpu/kernels/simd.h"
 #include "backend/cpu/kernels/tile.h"
 
 namespace zimage::cpu::ZIMAGE_CPU_ISA {
-
-// Element k of a row, or zero for an absent row.
-template <class Number>
-inline Number number_at(const void* row, std::size_t k) {
-  Number number{};
-  // Mapped files may hold numbers at odd addresses.
-  if (row != nullptr) {
-    __builtin_memcpy(&number, static_cast<const char*>(row) + k * sizeof(number), sizeof(number));
-  }
-  return number;
-}
 
 // kLanes steps of the depth at once: word vectors of kLanes rows, turned by a transposition.
 inline void pack_bf16_block(std::uint16_t* out, const void* const* rows, std::size_t k) {
@@ -35,20 +25,6 @@ inline void pack_bf16_block(std::uint16_t* out, const void* const* rows, std::si
   }
 }
 
-inline void pack_f32_block(float* out, const void* const* rows, std::size_t k) {
-  for (std::size_t half = 0; half < kTileColumns; half += kLanes) {
-    Vec block[kLanes];
-    for (std::size_t j = 0; j < kLanes; ++j) {
-      const auto* row = static_cast<const float*>(rows[half + j]);
-      block[j] = row == nullptr ? zero() : load(row + k);
-    }
-    transpose(block);
-    for (std::size_t j = 0; j < kLanes; ++j) {
-      store(out + (k + j) * kTileColumns + half, block[j]);
-    }
-  }
-}
-
 inline void pack_panel(const PackPanelArgs& args) {
   const std::size_t blocks = args.depth / kLanes * kLanes;
   switch (args.format) {
@@ -57,17 +33,10 @@ inline void pack_panel(const PackPanelArgs& args) {
     case PanelFormat::Bf16Pairs: return pack_dot_panel<Bf16Format>(args);
     default: break;
   }
-  std::size_t k = 0;
   if (args.format == PanelFormat::F32) {
-    auto* out = static_cast<float*>(args.panel);
-    for (; k < blocks; k += kLanes) pack_f32_block(out, args.rows, k);
-    for (; k < args.depth; ++k) {
-      for (std::size_t j = 0; j < kTileColumns; ++j) {
-        out[k * kTileColumns + j] = number_at<float>(args.rows[j], k);
-      }
-    }
-    return;
+    return pack_f32_rows(static_cast<float*>(args.panel), args.rows, args.depth);
   }
+  std::size_t k = 0;
   auto* out = static_cast<std::uint16_t*>(args.panel);
   const bool words = args.format == PanelFormat::Bf16;
   if (words) {

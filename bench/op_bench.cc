@@ -1,201 +1,20 @@
-// Times each operation of the CPU backend at the sizes of Z-Image-Tiny and of the full model. What
-// enters: options; what leaves: a table of times, rates and shares of the f32 multiply-add peak,
-// which is measured between the runs, so that both see the same machine.
-#include <algorithm>
-#include <chrono>
+// Times each operation of the CPU backend, and the loading of a matrix, at the sizes of Z-Image-Tiny
+// and of the full model. What enters: options; what leaves: a table of times, rates and shares of the
+// f32 multiply-add peak, which is measured between the runs, so that both see the same machine.
+#include "op_bench.h"
+
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
-#include <ctime>
-#include <functional>
-#include <memory>
-#include <random>
 #include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
 
-#include "backend/cpu/cpu_backend.h"
-#include "backend/cpu/peak.h"
 #include "base/error.h"
-#include "base/float16.h"
+#include "nn/widen.h"
 
 namespace zimage {
 namespace {
-
-struct Options {
-  CpuOptions backend;
-  std::string precision = "exact";  // or "bf16", "int16", "int8"
-  std::string filter;               // only cases whose name contains it
-  double seconds = 1.0;             // of runs for each case
-  bool cpu_time = false;  // processor time of the calling thread: for one thread on a busy machine
-};
-
-double now(const Options& options) {
-  if (!options.cpu_time) {
-    return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch())
-        .count();
-  }
-  timespec time{};
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
-  return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) * 1e-9;
-}
-
-// Operands with normal numbers, alive as long as the bench.
-class Operands {
- public:
-  explicit Operands(Backend& backend) : backend_(backend) {}
-
-  Tensor activations(const Shape& shape) {
-    const Tensor tensor{allocate(static_cast<std::size_t>(shape.elements()) * 4), DType::F32,
-                        shape};
-    std::normal_distribution<float> normal;
-    std::vector<float> block(4099);
-    for (float& number : block) number = normal(engine_);
-    float* numbers = tensor.as<float>();
-    for (std::int64_t i = 0; i < shape.elements(); ++i) {
-      numbers[i] = block[static_cast<std::size_t>(i) % block.size()];
-    }
-    return tensor;
-  }
-
-  // A matrix as the precision has it, and as it is stored where that is another.
-  struct Matrix {
-    Weight weight;
-    Weight exact = {};
-  };
-
-  // [out, in], or two such parts for GateUp.
-  Matrix matrix(std::int64_t out, std::int64_t in, MatrixRole role, Encoding encoding) {
-    const std::int64_t rows = role == MatrixRole::GateUp ? 2 * out : out;
-    std::vector<std::uint16_t> numbers(static_cast<std::size_t>(rows * in));
-    for (std::uint16_t& number : numbers) {
-      const float uniform = static_cast<float>(engine_()) / 4294967296.0F - 0.5F;
-      number = float_to_bf16(uniform / std::sqrt(static_cast<float>(in)));
-    }
-    std::vector<Tensor> parts;
-    for (std::int64_t first = 0; first < rows; first += out) {
-      parts.push_back({numbers.data() + first * in, DType::BF16, {out, in}});
-    }
-    Matrix matrix{.weight = load(parts, role)};
-    if (encoding != Encoding::Plain) {
-      backend_.set_encoding(Encoding::Plain);
-      matrix.exact = load(parts, role);
-      backend_.set_encoding(encoding);
-    }
-    return matrix;
-  }
-
- private:
-  Weight load(const std::vector<Tensor>& parts, MatrixRole role) {
-    Arena measure;
-    backend_.load_matrix(measure, parts, role);
-    Arena slab(allocate(measure.used()), measure.used());
-    return backend_.load_matrix(slab, parts, role);
-  }
-
-  void* allocate(std::size_t bytes) {
-    return buffers_.emplace_back(backend_.allocate(bytes)).data();
-  }
-
-  Backend& backend_;
-  std::minstd_rand engine_{1};
-  std::vector<Buffer> buffers_;
-};
-
-// One operation, ready to run again and again.
-struct Case {
-  double flops = 0;
-  double bytes = 0;  // that must come from or go to memory at least once
-  std::function<void()> run;
-  Tensor out = {};                        // with `exact`
-  std::function<void()> exact = nullptr;  // the same with the matrix as it is stored
-};
-
-// The root of the mean square of b - a over that of a.
-double relative_error(const std::vector<float>& a, const float* b) {
-  double error = 0;
-  double size = 0;
-  for (std::size_t i = 0; i < a.size(); ++i) {
-    const double difference = static_cast<double>(b[i]) - static_cast<double>(a[i]);
-    error += difference * difference;
-    size += static_cast<double>(a[i]) * static_cast<double>(a[i]);
-  }
-  return std::sqrt(error / size);
-}
-
-class Bench {
- public:
-  explicit Bench(const Options& options) : options_(options), backend_(options.backend) {
-    backend_.set_encoding(encoding());
-  }
-
-  void header() {
-    const Rates rates = backend_.measure_rates();
-    std::printf("%s: %.1f GFLOP/s, %.1f GB/s\n%-44s %12s %9s %9s %8s %8s  %s\n",
-                backend_.description().c_str(), rates.flops * 1e-9, rates.bandwidth * 1e-9,
-                "operation", "us", "GFLOP/s", "peak", "share", "GB/s",
-                encoding() == Encoding::Plain ? "" : "error");
-  }
-
-  // `make` is called only if the name passes the filter, so that operands are made one case at a
-  // time.
-  void measure(const std::string& name, const std::function<Case(Operands&)>& make) {
-    if (name.find(options_.filter) == std::string::npos) return;
-    Operands operands(backend_);
-    const Case c = make(operands);
-    c.run();
-    double best = 1e30;
-    double peak = 0;
-    const double start = now(options_);
-    for (int run = 0; run < 3 || now(options_) - start < options_.seconds; ++run) {
-      peak = std::max(peak, burst());
-      const double begin = now(options_);
-      c.run();
-      best = std::min(best, now(options_) - begin);
-    }
-    std::printf("%-44s %12.1f %9.1f %9.1f %7.1f%% %8.1f", name.c_str(), best * 1e6,
-                c.flops / best * 1e-9, peak * 1e-9, 100 * c.flops / best / peak,
-                c.bytes / best * 1e-9);
-    if (c.exact) {
-      c.exact();
-      const auto* numbers = c.out.as<float>();
-      const std::vector<float> exact(numbers, numbers + c.out.elements());
-      c.run();
-      std::printf("  %.1e", relative_error(exact, numbers));
-    }
-    std::printf("\n");
-    std::fflush(stdout);
-  }
-
-  Backend& backend() { return backend_; }
-  Encoding encoding() const {
-    if (options_.precision == "exact") return Encoding::Plain;
-    return options_.precision == "bf16" ? Encoding::Bf16 : Encoding::Fast;
-  }
-
- private:
-  // The peak of the products' own instructions, in the same clock. The shares of operations that
-  // are no products count against it too.
-  double burst() const {
-    const cpu::Kernels& kernels = backend_.kernels();
-    const cpu::PanelFormat format =
-        encoding() == Encoding::Bf16 ? cpu::PanelFormat::Bf16Pairs : backend_.fast_format();
-    const bool plain = encoding() == Encoding::Plain;
-    if (!options_.cpu_time) {
-      return plain ? cpu::measure_fma(kernels, backend_.threads(), 2)
-                   : cpu::measure_dot(kernels, format, backend_.threads(), 2);
-    }
-    float sink = 0;
-    const double begin = now(options_);
-    const double flops =
-        plain ? kernels.fma_burst(100000, &sink) : kernels.dot.burst(format, 50000, &sink);
-    return flops / (now(options_) - begin);
-  }
-
-  const Options& options_;
-  CpuBackend backend_;
-};
 
 double as_double(std::int64_t n) {
   return static_cast<double>(n);
@@ -232,6 +51,39 @@ void bench_swiglu(Bench& bench, std::int64_t rows, std::int64_t in, std::int64_t
            .out = y};
     if (!w.exact.empty()) c.exact = [&bench, x, y, w] { bench.backend().swiglu(y, x, w.exact); };
     return c;
+  });
+}
+
+// A matrix from the bytes of a file, as they lie in memory, to panels. GB/s are of its numbers as
+// bf16, so that encodings can be compared.
+void bench_load(Bench& bench, std::int64_t out, std::int64_t in, QuantType type) {
+  const bool plain = type == QuantType::None;
+  const std::string name = plain ? "bf16" : std::string(name_of(type));
+  const std::string size = std::to_string(in) + " -> " + std::to_string(out) + " ";
+  bench.measure("load " + size + name, [&](Operands& operands) {
+    HostTensor part{.stored = {nullptr, DType::BF16, {out, in}}, .shape = {out, in}, .type = type};
+    const std::size_t bytes = part.row_bytes() * static_cast<std::size_t>(out);
+    auto* stored = static_cast<std::uint8_t*>(operands.allocate(bytes));
+    std::minstd_rand engine(1);
+    // Small enough to be no NaN as a scale, a weight or a part of one.
+    for (std::size_t i = 0; i < bytes; ++i) stored[i] = static_cast<std::uint8_t>(engine() & 0x3f);
+    if (plain) {
+      part.stored.data = stored;
+    } else {
+      part.stored = {stored, DType::U8, {static_cast<std::int64_t>(bytes)}};
+    }
+    const auto load = [&bench, part](Arena& slab) {
+      const WidenedTensors widened({&part, 1}, bench.backend(), slab);
+      bench.backend().load_matrix(slab, widened.tensors(), MatrixRole::Linear);
+    };
+    Arena measure;
+    load(measure);
+    const std::size_t room = measure.used();
+    void* memory = operands.allocate(room);
+    return Case{.bytes = 2.0 * as_double(out) * as_double(in), .run = [=] {
+                  Arena slab(memory, room);
+                  load(slab);
+                }};
   });
 }
 
@@ -325,6 +177,10 @@ void run(const Options& options) {
   bench_swiglu(bench, 32, 2560, 9728);
   for (const std::int64_t rows : {1, 2, 4, 6, 8}) bench_linear(bench, rows, 3840, 3840);
   bench_linear(bench, 8, 256, 15360);
+  for (const QuantType type : {QuantType::None, QuantType::Q80, QuantType::Q40, QuantType::Q4K,
+                               QuantType::Q5K, QuantType::Q6K, QuantType::Fp8E4M3}) {
+    bench_load(bench, 3840, 3840, type);
+  }
 
   bench_attention(bench, 288, 128, {.heads = 3, .kv_heads = 3});
   bench_attention(bench, 288, 128, {.heads = 30, .kv_heads = 30});

@@ -16,8 +16,10 @@ constexpr float bf16_to_float(std::uint16_t bits) {
 // Rounds to nearest, ties to even; a NaN stays a (quiet) NaN.
 constexpr std::uint16_t float_to_bf16(float value) {
   const auto bits = std::bit_cast<std::uint32_t>(value);
-  if ((bits & 0x7fffffffU) > 0x7f800000U) return static_cast<std::uint16_t>((bits >> 16) | 0x40U);
-  return static_cast<std::uint16_t>((bits + 0x7fffU + ((bits >> 16) & 1U)) >> 16);
+  // A choice of two values and no branch: compilers make vector code of loops over it.
+  const std::uint32_t rounded = bits + 0x7fffU + ((bits >> 16) & 1U);
+  const bool is_nan = (bits & 0x7fffffffU) > 0x7f800000U;
+  return static_cast<std::uint16_t>((is_nan ? bits | 0x400000U : rounded) >> 16);
 }
 
 // IEEE 754 binary16, subnormals included.

@@ -1,5 +1,5 @@
-// Writable memory of whole pages, for large numbers that are needed for a moment: it goes back to
-// the system with its owner, while an allocator keeps what it was given back, up to tens of MiB.
+// Writable memory of whole pages, for large numbers: it goes back to the system when it is released,
+// while an allocator keeps what it was given back, up to tens of MiB.
 #pragma once
 
 #include <cstddef>
@@ -7,6 +7,14 @@
 
 namespace zimage {
 
+// Zeros, `bytes` > 0 of them. From 2 MiB on they begin at a huge page and ask for such pages: they
+// cost a fault for each of theirs and not for every 4 KiB, and a table walk less for rows that lie
+// far apart. Throws OutOfMemory.
+void* map_pages(std::size_t bytes);
+// Gives back what map_pages(bytes) gave.
+void unmap_pages(void* data, std::size_t bytes) noexcept;
+
+// Such memory and its owner.
 class PageMemory {
  public:
   // Zeros. Throws OutOfMemory.

@@ -75,23 +75,20 @@ const std::uint8_t* row_at(const HostTensor& tensor, std::int64_t row) {
          static_cast<std::size_t>(tensor.first_row + row) * tensor.row_bytes();
 }
 
-// The number that each byte stands for.
+// The number that each byte, or half of one, stands for.
 using ByteValues = std::array<float, 256>;
+using NibbleValues = std::array<float, 16>;
 
-template <typename Widen>
-constexpr ByteValues byte_values(Widen widen) {
-  ByteValues values{};
+template <typename Values, typename Widen>
+constexpr Values values_of(Widen widen) {
+  Values values{};
   for (std::size_t i = 0; i < values.size(); ++i) values[i] = widen(static_cast<std::uint8_t>(i));
   return values;
 }
 
-constexpr float int8_to_float(std::uint8_t bits) {
-  return static_cast<float>(static_cast<std::int8_t>(bits));
-}
-
-constexpr ByteValues kE4M3Values = byte_values(fp8_e4m3_to_float);
-constexpr ByteValues kE5M2Values = byte_values(fp8_e5m2_to_float);
-constexpr ByteValues kInt8Values = byte_values(int8_to_float);
+constexpr NibbleValues kE2M1Values = values_of<NibbleValues>(fp4_e2m1_to_float);
+constexpr ByteValues kE4M3Values = values_of<ByteValues>(fp8_e4m3_to_float);
+constexpr ByteValues kE5M2Values = values_of<ByteValues>(fp8_e5m2_to_float);
 
 void scale_bytes(float* out, const HostTensor& tensor, std::int64_t row, const ByteValues& values) {
   const std::uint8_t* const bytes = row_at(tensor, row);
@@ -100,16 +97,29 @@ void scale_bytes(float* out, const HostTensor& tensor, std::int64_t row, const B
   for (std::int64_t i = 0; i < columns; ++i) out[i] = values[bytes[i]] * scale;
 }
 
-void dequantize_nvfp4(float* out, const HostTensor& tensor, std::int64_t row) {
+void dequantize_int8(float* out, const HostTensor& tensor, std::int64_t row) {
   const std::uint8_t* const bytes = row_at(tensor, row);
+  const float scale = row_scale(tensor, row);
+  const std::int64_t columns = tensor.row_elements();
+  for (std::int64_t i = 0; i < columns; ++i)
+    out[i] = static_cast<float>(static_cast<std::int8_t>(bytes[i])) * scale;
+  if (tensor.rotation != 0) rotate_groups(out, columns, tensor.rotation);
+}
+
+void dequantize_nvfp4(float* out, const HostTensor& tensor, std::int64_t row) {
+  const std::uint8_t* bytes = row_at(tensor, row);
   const auto* const scales = static_cast<const std::uint8_t*>(tensor.block_scale.data);
   const float tensor_scale = row_scale(tensor, 0);
-  const std::int64_t columns = tensor.row_elements();
-  for (std::int64_t i = 0; i < columns; ++i) {
-    const std::size_t at =
-        tiled_scale_offset(tensor.first_row + row, i / kNvfp4Block, columns / kNvfp4Block);
-    const auto bits = static_cast<std::uint8_t>(bytes[i / 2] >> (i % 2 == 0 ? 4 : 0));
-    out[i] = fp4_e2m1_to_float(bits) * (tensor_scale * fp8_e4m3_to_float(scales[at]));
+  const std::int64_t blocks = tensor.row_elements() / kNvfp4Block;
+  for (std::int64_t block = 0; block < blocks; ++block) {
+    const std::size_t at = tiled_scale_offset(tensor.first_row + row, block, blocks);
+    const float scale = tensor_scale * kE4M3Values[scales[at]];
+    for (std::int64_t i = 0; i < kNvfp4Block; i += 2) {
+      out[i] = kE2M1Values[*bytes >> 4] * scale;
+      out[i + 1] = kE2M1Values[*bytes & 0xf] * scale;
+      ++bytes;
+    }
+    out += kNvfp4Block;
   }
 }
 
@@ -151,10 +161,7 @@ void dequantize_row(float* out, const HostTensor& tensor, std::int64_t row) {
     case QuantType::None: widen_plain(out, tensor, row); return;
     case QuantType::Fp8E4M3: scale_bytes(out, tensor, row, kE4M3Values); return;
     case QuantType::Fp8E5M2: scale_bytes(out, tensor, row, kE5M2Values); return;
-    case QuantType::Int8:
-      scale_bytes(out, tensor, row, kInt8Values);
-      if (tensor.rotation != 0) rotate_groups(out, tensor.row_elements(), tensor.rotation);
-      return;
+    case QuantType::Int8: dequantize_int8(out, tensor, row); return;
     case QuantType::Nvfp4: dequantize_nvfp4(out, tensor, row); return;
     default: dequantize_blocks(out, tensor, row);
   }

@@ -11,6 +11,9 @@ namespace {
 
 constexpr int kSmall = 32;
 constexpr int kSuper = 256;
+// Numbers that share a scale in q2_k, q3_k and q6_k.
+constexpr int kGroup = 16;
+constexpr int kGroups = kSuper / kGroup;
 
 float half_at(const std::uint8_t* bytes) {
   return f16_to_float(static_cast<std::uint16_t>(bytes[0] | (bytes[1] << 8)));
@@ -22,9 +25,13 @@ std::uint32_t word_at(const std::uint8_t* bytes) {
          (static_cast<std::uint32_t>(bytes[3]) << 24);
 }
 
-// Number i of 32 whose low halves are the first sixteen.
-int nibble(const std::uint8_t* bytes, int i) {
-  return i < kSmall / 2 ? bytes[i] & 0xf : bytes[i - kSmall / 2] >> 4;
+// The 32 numbers number_of(nibble, i), the low nibbles of 16 bytes and then the high ones: in loops
+// without a condition, which compilers turn into vector code.
+template <typename NumberOf>
+void decode_nibbles(float* out, const std::uint8_t* bytes, NumberOf number_of) {
+  for (int i = 0; i < kSmall / 2; ++i) out[i] = number_of(bytes[i] & 0xf, i);
+  for (int i = 0; i < kSmall / 2; ++i)
+    out[kSmall / 2 + i] = number_of(bytes[i] >> 4, kSmall / 2 + i);
 }
 
 void decode_q8_0(float* out, const std::uint8_t* block) {
@@ -35,33 +42,36 @@ void decode_q8_0(float* out, const std::uint8_t* block) {
 
 void decode_q4_0(float* out, const std::uint8_t* block) {
   const float d = half_at(block);
-  for (int i = 0; i < kSmall; ++i) out[i] = d * static_cast<float>(nibble(block + 2, i) - 8);
+  decode_nibbles(out, block + 2, [d](int q, int /*i*/) { return d * static_cast<float>(q - 8); });
 }
 
 void decode_q4_1(float* out, const std::uint8_t* block) {
   const float d = half_at(block);
   const float minimum = half_at(block + 2);
-  for (int i = 0; i < kSmall; ++i) out[i] = d * static_cast<float>(nibble(block + 4, i)) + minimum;
+  decode_nibbles(out, block + 4,
+                 [=](int q, int /*i*/) { return d * static_cast<float>(q) + minimum; });
 }
 
-// Five bits: the fifth of each number is a bit of `high`.
-int five_bits(const std::uint8_t* low, std::uint32_t high, int i) {
-  return nibble(low, i) | static_cast<int>(((high >> i) & 1U) << 4);
+// The fifth bit of number i, where it belongs.
+int fifth_bit(std::uint32_t high, int i) {
+  return static_cast<int>(((high >> i) & 1U) << 4);
 }
 
 void decode_q5_0(float* out, const std::uint8_t* block) {
   const float d = half_at(block);
   const std::uint32_t high = word_at(block + 2);
-  for (int i = 0; i < kSmall; ++i)
-    out[i] = d * static_cast<float>(five_bits(block + 6, high, i) - 16);
+  decode_nibbles(out, block + 6, [=](int q, int i) {
+    return d * static_cast<float>((q | fifth_bit(high, i)) - 16);
+  });
 }
 
 void decode_q5_1(float* out, const std::uint8_t* block) {
   const float d = half_at(block);
   const float minimum = half_at(block + 2);
   const std::uint32_t high = word_at(block + 4);
-  for (int i = 0; i < kSmall; ++i)
-    out[i] = d * static_cast<float>(five_bits(block + 8, high, i)) + minimum;
+  decode_nibbles(out, block + 8, [=](int q, int i) {
+    return d * static_cast<float>(q | fifth_bit(high, i)) + minimum;
+  });
 }
 
 // scales[16] (low half: scale, high half: minimum), qs[64], d, dmin.
@@ -69,11 +79,14 @@ void decode_q2_k(float* out, const std::uint8_t* block) {
   const std::uint8_t* qs = block + 16;
   const float d = half_at(block + 80);
   const float dmin = half_at(block + 82);
-  for (int i = 0; i < kSuper; ++i) {
-    const std::uint8_t scale = block[i / 16];
-    const int q = (qs[i / 128 * 32 + i % 32] >> (i % 128 / 32 * 2)) & 3;
-    out[i] = d * static_cast<float>(scale & 0xf) * static_cast<float>(q) -
-             dmin * static_cast<float>(scale >> 4);
+  for (int group = 0; group < kGroups; ++group) {
+    const float scale = d * static_cast<float>(block[group] & 0xf);
+    const float minimum = dmin * static_cast<float>(block[group] >> 4);
+    const std::uint8_t* bytes = qs + group / 8 * 32 + group % 2 * kGroup;
+    const int shift = group % 8 / 2 * 2;
+    for (int i = 0; i < kGroup; ++i) {
+      out[group * kGroup + i] = scale * static_cast<float>((bytes[i] >> shift) & 3) - minimum;
+    }
   }
 }
 
@@ -82,17 +95,18 @@ void decode_q3_k(float* out, const std::uint8_t* block) {
   const std::uint8_t* qs = block + 32;
   const std::uint8_t* packed = block + 96;
   const float d = half_at(block + 108);
-  std::array<float, 16> scales{};
-  for (int i = 0; i < 16; ++i) {
-    const int low = i < 8 ? packed[i] & 0xf : packed[i - 8] >> 4;
-    const int high = (packed[8 + i % 4] >> (i / 4 * 2)) & 3;
-    scales[static_cast<std::size_t>(i)] = d * static_cast<float>((low | (high << 4)) - 32);
-  }
-  for (int i = 0; i < kSuper; ++i) {
-    const int low = (qs[i / 128 * 32 + i % 32] >> (i % 128 / 32 * 2)) & 3;
-    const int high = (block[i % 32] >> (i / 32)) & 1;
-    out[i] =
-        scales[static_cast<std::size_t>(i / 16)] * static_cast<float>(low - (high != 0 ? 0 : 4));
+  for (int group = 0; group < kGroups; ++group) {
+    const int low = group < 8 ? packed[group] & 0xf : packed[group - 8] >> 4;
+    const int high = (packed[8 + group % 4] >> (group / 4 * 2)) & 3;
+    const float scale = d * static_cast<float>((low | (high << 4)) - 32);
+    const int column = group % 2 * kGroup;
+    const std::uint8_t* bytes = qs + group / 8 * 32 + column;
+    const int shift = group % 8 / 2 * 2;
+    for (int i = 0; i < kGroup; ++i) {
+      const int set = (block[column + i] >> (group / 2)) & 1;
+      const int q = ((bytes[i] >> shift) & 3) + (set << 2) - 4;
+      out[group * kGroup + i] = scale * static_cast<float>(q);
+    }
   }
 }
 
@@ -145,13 +159,16 @@ void decode_q6_k(float* out, const std::uint8_t* block) {
   const std::uint8_t* high = block + 128;
   const std::uint8_t* scales = block + 192;
   const float d = half_at(block + 208);
-  for (int i = 0; i < kSuper; ++i) {
-    const int half = i / 128;
-    const int quarter = i % 128 / 32;
-    const int low = (block[half * 64 + i % 64] >> (quarter / 2 * 4)) & 0xf;
-    const int top = (high[half * 32 + i % 32] >> (quarter * 2)) & 3;
-    const float scale = d * static_cast<float>(static_cast<std::int8_t>(scales[i / 16]));
-    out[i] = scale * static_cast<float>((low | (top << 4)) - 32);
+  for (int group = 0; group < kGroups; ++group) {
+    const int half = group / 8;
+    const int quarter = group % 8 / 2;
+    const std::uint8_t* low = block + half * 64 + group % 4 * kGroup;
+    const std::uint8_t* top = high + half * 32 + group % 2 * kGroup;
+    const float scale = d * static_cast<float>(static_cast<std::int8_t>(scales[group]));
+    for (int i = 0; i < kGroup; ++i) {
+      const int q = ((low[i] >> (quarter / 2 * 4)) & 0xf) | (((top[i] >> (quarter * 2)) & 3) << 4);
+      out[group * kGroup + i] = scale * static_cast<float>(q - 32);
+    }
   }
 }
 
@@ -161,8 +178,9 @@ constexpr std::array<float, 16> kIq4Values = {-127, -104, -83, -65, -49, -35, -2
 
 void decode_iq4_nl(float* out, const std::uint8_t* block) {
   const float d = half_at(block);
-  for (int i = 0; i < kSmall; ++i)
-    out[i] = d * kIq4Values[static_cast<std::size_t>(nibble(block + 2, i))];
+  decode_nibbles(out, block + 2, [d](int q, int /*i*/) {
+    return d * kIq4Values[static_cast<std::size_t>(q)];
+  });
 }
 
 // d, scales_h (two bits a group), scales_l[4] (four bits a group), qs[128].
@@ -173,8 +191,9 @@ void decode_iq4_xs(float* out, const std::uint8_t* block) {
     const int low = (block[4 + group / 2] >> (group % 2 * 4)) & 0xf;
     const float scale = d * static_cast<float>((low | (((high >> (2 * group)) & 3) << 4)) - 32);
     const std::uint8_t* qs = block + 8 + group * 16;
-    for (int i = 0; i < kSmall; ++i)
-      out[group * 32 + i] = scale * kIq4Values[static_cast<std::size_t>(nibble(qs, i))];
+    decode_nibbles(out + group * kSmall, qs, [scale](int q, int /*i*/) {
+      return scale * kIq4Values[static_cast<std::size_t>(q)];
+    });
   }
 }
 

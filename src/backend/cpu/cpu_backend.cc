@@ -1,9 +1,6 @@
 // Memory, threads and scratch of the CPU backend.
 #include "backend/cpu/cpu_backend.h"
 
-#include <sys/mman.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <cstdint>
 #include <cstdlib>
@@ -14,6 +11,7 @@
 #include "backend/cpu/peak.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "base/page_memory.h"
 
 namespace zimage {
 
@@ -24,10 +22,6 @@ cpu::PanelFormat cpu::fast_format(const Kernels& kernels) {
 namespace {
 
 using cpu::PanelFormat;
-
-// Blocks from this size on are aligned to huge pages and ask for them: a matrix kernel reads rows
-// that lie far apart, and small pages would cost it a table walk for each.
-constexpr std::size_t kHugePage = std::size_t{2} << 20;
 
 // Blocks from this size on are mappings of their own, which leave the process when they are freed:
 // an allocator keeps some of them for itself.
@@ -46,37 +40,6 @@ int resolve_threads(int threads) {
                 "threads is " + std::to_string(threads) + ", expected 0 (all) or more");
   }
   return threads == 0 ? cpu::usable_processors() : threads;
-}
-
-std::size_t round_up(std::size_t value, std::size_t multiple) {
-  return (value + multiple - 1) / multiple * multiple;
-}
-
-std::size_t page_size() {
-  return static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
-}
-
-[[noreturn]] void throw_out_of_memory(std::size_t bytes) {
-  throw Error(ErrorCode::OutOfMemory, "cannot allocate " + std::to_string(bytes) + " bytes");
-}
-
-void* map_block(std::size_t bytes) {
-  const std::size_t alignment = bytes >= kHugePage ? kHugePage : page_size();
-  if (bytes > SIZE_MAX - 2 * kHugePage) throw_out_of_memory(bytes);
-  const std::size_t kept = round_up(bytes, page_size());
-  const std::size_t mapped = kept + alignment - page_size();
-  void* range = ::mmap(nullptr, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (range == MAP_FAILED) throw_out_of_memory(bytes);
-  // What lies before and behind the aligned block goes back.
-  auto* const begin = static_cast<std::byte*>(range);
-  const auto address = reinterpret_cast<std::uintptr_t>(begin);
-  const std::size_t before = round_up(address, alignment) - address;
-  const std::size_t behind = mapped - before - kept;
-  if (before > 0) ::munmap(begin, before);
-  if (behind > 0) ::munmap(begin + before + kept, behind);
-  // Without huge pages the program is slower and right.
-  if (bytes >= kHugePage) static_cast<void>(::madvise(begin + before, kept, MADV_HUGEPAGE));
-  return begin + before;
 }
 
 }  // namespace
@@ -105,10 +68,13 @@ std::string CpuBackend::weight_layout() const {
 }
 
 void* CpuBackend::do_allocate(std::size_t bytes) {
-  if (bytes >= kMappedBlock) return map_block(bytes);
-  void* data = std::aligned_alloc(Arena::kAlignment,
-                                  round_up(std::max<std::size_t>(bytes, 1), Arena::kAlignment));
-  if (data == nullptr) throw_out_of_memory(bytes);
+  if (bytes >= kMappedBlock) return map_pages(bytes);
+  constexpr std::size_t kUnit = Arena::kAlignment;
+  const std::size_t units = std::max<std::size_t>((bytes + kUnit - 1) / kUnit, 1);
+  void* data = std::aligned_alloc(kUnit, units * kUnit);
+  if (data == nullptr) {
+    throw Error(ErrorCode::OutOfMemory, "cannot allocate " + std::to_string(bytes) + " bytes");
+  }
   return data;
 }
 
@@ -116,7 +82,7 @@ void CpuBackend::do_free(void* data, std::size_t bytes) noexcept {
   if (bytes < kMappedBlock) {
     std::free(data);
   } else if (data != nullptr) {
-    ::munmap(data, round_up(bytes, page_size()));
+    unmap_pages(data, bytes);
   }
 }
 

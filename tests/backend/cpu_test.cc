@@ -357,6 +357,15 @@ TEST(CpuBackend, MeasuresItsRates) {
   EXPECT_LT(rates.flops, 1e13);
   EXPECT_GT(rates.bandwidth, 1e7);
   EXPECT_LT(rates.bandwidth, 1e13);
+  EXPECT_EQ(rates.encoded, 0);
+}
+
+// Only some stages round, and a bench measures behind the last.
+TEST(CpuBackend, MeasuresRoundedProductsBehindAStageThatHasNone) {
+  CpuBackend backend({.threads = 1});
+  backend.set_encoding(Encoding::Fast);
+  backend.set_encoding(Encoding::Plain);
+  EXPECT_GT(backend.measure_rates().encoded, 1e8);
 }
 
 }  // namespace

@@ -107,8 +107,8 @@ void CpuBackend::reserve_scratch(std::size_t bytes) {
 
 Rates CpuBackend::measure_rates() {
   Rates rates = cpu::measure_peaks(kernels_, threads_);
-  if (encoding_ != Encoding::Plain) {
-    const PanelFormat format = encoding_ == Encoding::Fast ? fast_ : PanelFormat::Bf16Pairs;
+  if (rounding_ != Encoding::Plain) {
+    const PanelFormat format = rounding_ == Encoding::Fast ? fast_ : PanelFormat::Bf16Pairs;
     rates.encoded = cpu::measure_dot(kernels_, format, threads_, 40);
   }
   return rates;
@@ -123,6 +123,7 @@ void CpuBackend::set_encoding(Encoding encoding) {
   }
   if (encoding == Encoding::Bf16 && !knows_bf16_rate_) warn_of_slow_bf16();
   encoding_ = encoding;
+  if (encoding != Encoding::Plain) rounding_ = encoding;
 }
 
 // Some processors have the instructions and run them at half the rate of f32.

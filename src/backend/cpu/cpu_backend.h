@@ -117,6 +117,7 @@ class CpuBackend final : public ReferenceBackend {
   bool emulates_bf16_;
   bool knows_bf16_rate_ = false;  // warn_of_slow_bf16() has run: stages set their encoding anew
   Encoding encoding_ = Encoding::Plain;
+  Encoding rounding_ = Encoding::Plain;  // the last encoding that rounds: not every stage has it
   std::byte* scratch_ = nullptr;
   std::size_t scratch_bytes_ = 0;
 };

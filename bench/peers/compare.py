@@ -13,6 +13,7 @@ Needs nothing but Python.
   bf16     the same: zimage --precision bf16, OpenVINO in bf16
   quant, quant-fast
            the same: zimage on --model and on each --quantized, exact or fast
+  threads  the same and the warm picture, of --model or else of --tiny: zimage with --threads and with one
   picture  a warm picture of --tiny, 8 steps: zimage exact, OpenVINO in f32 and bf16
   start    a process from its start to a written file, of --tiny, 8 steps: zimage, OpenVINO GenAI, diffusers
   text     zimage's text encoder on a prompt of 32 tokens, of --text-model, against the peaks
@@ -33,7 +34,7 @@ ROOT = HERE.parent.parent
 PROMPT = "a red apple"
 # 32 tokens of Z-Image-Tiny's tokenizer, the template among them.
 TEXT_PROMPT = "a red apple on a wooden table, soft light, close up, a robot and an owl"
-ROWS = ("full", "fast", "bf16", "quant", "quant-fast", "picture", "start", "text")
+ROWS = ("full", "fast", "bf16", "quant", "quant-fast", "threads", "picture", "start", "text")
 
 
 class Turn:
@@ -117,9 +118,9 @@ class Contender:
         return [turn.seconds[metric] for turn in self.turns if metric in turn.seconds]
 
 
-def zimage_bench(options, name, *more):
-    common = [options.zimage, "bench", "--device", "cpu", "--json", "--threads", options.threads, "--size", options.size]
-    return Contender(name, [*common, "--repeat", options.repeat, *more], zimage_stages)
+def zimage_bench(options, name, *more, threads=None):
+    common = [options.zimage, "bench", "--device", "cpu", "--json", "--size", options.size, "--repeat", options.repeat]
+    return Contender(name, [*common, "--threads", threads or options.threads, *more], zimage_stages)
 
 
 def openvino(options, name, what, precision):
@@ -162,6 +163,12 @@ def contenders(options, row):
             more = ["-m", model, "--steps", "1", "--prompt", PROMPT, "--precision", precision]
             found.append(zimage_bench(options, f"zimage {precision}, {Path(model).name}", *more))
         return found, stages
+    if row == "threads":
+        what = full if options.model else ["-m", options.tiny, "--steps", "8", "--prompt", PROMPT]
+        return [zimage_bench(options, f"zimage, {n} threads", *what, threads=n) for n in (options.threads, 1)], [
+            *stages,
+            "picture",
+        ]
     if row == "picture":
         need(options, "openvino", "exported_tiny")
         found = [zimage_bench(options, "zimage exact", "-m", options.tiny, "--steps", "8", "--prompt", PROMPT)]

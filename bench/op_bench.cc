@@ -1,6 +1,7 @@
-// Times each operation of the CPU backend, and the loading of a matrix, at the sizes of Z-Image-Tiny
-// and of the full model. What enters: options; what leaves: a table of times, rates and shares of the
-// f32 multiply-add peak, which is measured between the runs, so that both see the same machine.
+// Times each operation of the CPU backend, and the loading of a matrix, at the sizes of
+// Z-Image-Tiny and of the full model. What enters: options; what leaves: a table of times, rates
+// and shares of the f32 multiply-add peak, which is measured between the runs, so that both see the
+// same machine.
 #include "op_bench.h"
 
 #include <cmath>

@@ -1,5 +1,5 @@
-// Writable memory of whole pages, for large numbers: it goes back to the system when it is released,
-// while an allocator keeps what it was given back, up to tens of MiB.
+// Writable memory of whole pages, for large numbers: it goes back to the system when it is
+// released, while an allocator keeps what it was given back, up to tens of MiB.
 #pragma once
 
 #include <cstddef>

@@ -178,9 +178,8 @@ constexpr std::array<float, 16> kIq4Values = {-127, -104, -83, -65, -49, -35, -2
 
 void decode_iq4_nl(float* out, const std::uint8_t* block) {
   const float d = half_at(block);
-  decode_nibbles(out, block + 2, [d](int q, int /*i*/) {
-    return d * kIq4Values[static_cast<std::size_t>(q)];
-  });
+  decode_nibbles(out, block + 2,
+                 [d](int q, int /*i*/) { return d * kIq4Values[static_cast<std::size_t>(q)]; });
 }
 
 // d, scales_h (two bits a group), scales_l[4] (four bits a group), qs[128].

@@ -83,7 +83,7 @@ void compare_two_draws(const std::string& device) {
 }
 
 TEST(TorchCpuGenerator, GivesTorchsDraws) {
-  EXPECT_EQ(compare_single_draws<TorchCpuGenerator>("cpu"), 45);
+  EXPECT_EQ(compare_single_draws<TorchCpuGenerator>("cpu"), 41);
 }
 
 TEST(TorchCpuGenerator, GoesOnWhereTheLastDrawEnded) {
@@ -101,7 +101,7 @@ TEST(TorchCpuGenerator, KeepsHalfAPairBetweenShortDraws) {
 }
 
 TEST(TorchCudaGenerator, GivesTorchsDraws) {
-  EXPECT_EQ(compare_single_draws<TorchCudaGenerator>("cuda"), 45);
+  EXPECT_EQ(compare_single_draws<TorchCudaGenerator>("cuda"), 41);
 }
 
 TEST(TorchCudaGenerator, GoesOnWhereTheLastDrawEnded) {

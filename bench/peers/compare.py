@@ -184,7 +184,7 @@ def contenders(options, row):
 def start_contenders(options):
     need(options, "openvino", "exported_tiny")
     folder = Path(options.pictures)
-    draw = [options.zimage, "generate", "-m", options.tiny, "-p", PROMPT, "--size", options.size, "--steps", "8"]
+    draw = [options.zimage, "generate", "-m", options.tiny, "-p", PROMPT, "--size", options.size, "--steps", "8", "--seed", "42"]
     draw += ["--threads", options.threads, "--device", "cpu", "--force", "-o", folder / "zimage.png"]
     found = [Contender("zimage exact", draw, whole_process)]
     peer = [options.openvino, HERE / "peer_turn.py"]

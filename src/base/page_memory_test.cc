@@ -19,6 +19,16 @@ TEST(PageMemory, HoldsWhatIsWritten) {
   EXPECT_EQ(PageMemory(0).data(), nullptr);
 }
 
+// Small pages would lie at any multiple of 4 KiB.
+TEST(PageMemory, LargeOnesBeginAtAHugePage) {
+  constexpr std::size_t kHugePage = std::size_t{2} << 20;
+  const PageMemory memories[] = {PageMemory(kHugePage), PageMemory(3 * kHugePage + 5)};
+  for (const PageMemory& memory : memories) {
+    EXPECT_EQ(reinterpret_cast<std::uintptr_t>(memory.data()) % kHugePage, 0U);
+    EXPECT_EQ(static_cast<const std::uint8_t*>(memory.data())[kHugePage - 1], 0);
+  }
+}
+
 TEST(PageMemory, RefusesWhatNoMachineHas) {
   EXPECT_EQ(error_of([] { PageMemory memory(SIZE_MAX / 2); }).code(), ErrorCode::OutOfMemory);
 }

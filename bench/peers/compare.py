@@ -7,10 +7,10 @@ the share of the peaks that zimage measured in the same turns, and as `ratio` th
 below 1 where the first is faster. Every turn is a process of its own, so that nothing stays in memory between them.
 Needs nothing but Python.
 
-  full     one forward of the transformer and one decode: zimage exact, OpenVINO in f32, and each
-           stable-diffusion.cpp given
+  full     one forward of the transformer and one decode: zimage exact, OpenVINO in f32
   fast     the same: zimage --precision fast, OpenVINO's int8 weights and activations
   bf16     the same: zimage --precision bf16, OpenVINO in bf16
+  deep     the same of --deep, with its 30 blocks: zimage exact and fast, each stable-diffusion.cpp given
   quant, quant-fast
            the same: zimage on --model and on each --quantized, exact or fast
   threads  the same and the warm picture, of --model or else of --tiny: zimage with --threads and with one
@@ -34,7 +34,7 @@ ROOT = HERE.parent.parent
 PROMPT = "a red apple"
 # 32 tokens of Z-Image-Tiny's tokenizer, the template among them.
 TEXT_PROMPT = "a red apple on a wooden table, soft light, close up, a robot and an owl"
-ROWS = ("full", "fast", "bf16", "quant", "quant-fast", "threads", "picture", "start", "text")
+ROWS = ("full", "fast", "bf16", "deep", "quant", "quant-fast", "threads", "picture", "start", "text")
 
 
 class Turn:
@@ -140,14 +140,15 @@ def contenders(options, row):
     full = ["-m", options.model, "--steps", "1", "--prompt", PROMPT]
     stages = ["forward", "decode"]
     if row == "full":
-        need(options, "model")
-        found = [zimage_bench(options, "zimage exact", *full)]
-        if options.openvino:
-            need(options, "exported")
-            found.append(openvino(options, "OpenVINO f32", "stages", "f32"))
+        need(options, "model", "openvino", "exported")
+        return [zimage_bench(options, "zimage exact", *full), openvino(options, "OpenVINO f32", "stages", "f32")], stages
+    if row == "deep":
+        need(options, "deep", "sdcpp")
+        deep = ["-m", options.deep, "--steps", "2", "--prompt", PROMPT, "--keep", "none"]
+        found = [zimage_bench(options, f"zimage {p}", *deep, "--precision", p) for p in ("exact", "fast")]
         for given in options.sdcpp:
             name, python = given.split("=", 1)
-            command = [python, HERE / "peer_turn.py", "sdcpp", options.model, options.threads, options.size]
+            command = [python, HERE / "peer_turn.py", "sdcpp", options.deep, options.threads, options.size]
             found.append(Contender(f"stable-diffusion.cpp {name}", [*command, options.repeat], peer_stages))
         return found, stages
     if row in ("fast", "bf16"):
@@ -228,6 +229,7 @@ def parse(arguments):
     parser.add_argument("row", nargs="+", choices=ROWS, help="what to compare, in this order")
     parser.add_argument("--zimage", default=ROOT / "build/release/zimage", help="the program (default: %(default)s)")
     parser.add_argument("--model", help="a folder of full width in the official layout, a few blocks deep")
+    parser.add_argument("--deep", help="the same with all 30 blocks and 36 layers, one file a part, for stable-diffusion.cpp")
     parser.add_argument("--quantized", nargs="+", default=[], help="that model as `zimage convert` wrote it")
     parser.add_argument("--tiny", default=ROOT / "models/zimage-tiny", help="the small model (default: %(default)s)")
     parser.add_argument("--text-model", help="a folder whose text encoder has full width and more layers than --model's")

@@ -139,9 +139,9 @@ def diffusers_file(model, threads, size, file):
 
 
 def only_file(folder):
-    files = sorted(Path(folder).glob("*.safetensors"))
+    files = [file for file in sorted(Path(folder).iterdir()) if file.suffix in (".safetensors", ".gguf")]
     if len(files) != 1:
-        sys.exit(f"peer_turn.py: {folder} has {len(files)} safetensors files, expected one")
+        sys.exit(f"peer_turn.py: {folder} has {len(files)} files of weights, expected one")
     return str(files[0])
 
 

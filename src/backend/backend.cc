@@ -81,6 +81,13 @@ void expect_kernel(const Weight& weight, std::int64_t side, string_view op) {
   }
 }
 
+void expect_feeding(const Weight* feeds, const Tensor& out, string_view op) {
+  if (feeds != nullptr && feeds->in != out.dim(1)) {
+    reject(op, "feeds", "a matrix of " + std::to_string(feeds->in) + " inputs",
+           std::to_string(out.dim(1)));
+  }
+}
+
 // Returns head_dim of qkv [T, (heads + 2 kv_heads) head_dim].
 std::int64_t expect_qkv(const Backend& backend, const Tensor& qkv, std::int64_t heads,
                         std::int64_t kv_heads, string_view op) {
@@ -174,14 +181,16 @@ void Backend::linear(const Tensor& out, const Tensor& x, const Weight& weight,
   do_linear(out, x, weight, args);
 }
 
-void Backend::swiglu(const Tensor& out, const Tensor& x, const Weight& gate_up) {
+void Backend::swiglu(const Tensor& out, const Tensor& x, const Weight& gate_up,
+                     const SwigluArgs& args) {
   expect_kernel(gate_up, 1, "swiglu");
   expect_rank(x, 2, "swiglu", "x");
   expect_shape(x, {x.dim(0), gate_up.in}, "swiglu", "x");
   expect_shape(out, {x.dim(0), gate_up.out / 2}, "swiglu", "out");
   expect_activation(*this, x, "swiglu", "x");
   expect_dtype(out, x.dtype, "swiglu", "out");
-  do_swiglu(out, x, gate_up);
+  expect_feeding(args.feeds, out, "swiglu");
+  do_swiglu(out, x, gate_up, args);
 }
 
 void Backend::rms_norm(const Tensor& out, const Tensor& x, const Tensor& weight,
@@ -190,6 +199,7 @@ void Backend::rms_norm(const Tensor& out, const Tensor& x, const Tensor& weight,
   expect_same(*this, out, x, "rms_norm");
   expect_vector(weight, x.dim(1), "rms_norm", "weight");
   expect_optional_vector(args.scale, x.dim(1), "rms_norm", "scale");
+  expect_feeding(args.feeds, out, "rms_norm");
   do_rms_norm(out, x, weight, args);
 }
 
@@ -229,6 +239,7 @@ void Backend::attention(const Tensor& out, const Tensor& qkv, const AttentionArg
     reject("attention", "segments", std::to_string(args.segments),
            "a divisor of " + std::to_string(qkv.dim(0)) + " rows");
   }
+  expect_feeding(args.feeds, out, "attention");
   do_attention(out, qkv, args);
 }
 

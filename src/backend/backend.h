@@ -77,15 +77,24 @@ enum class Pairing : std::uint8_t {
   HalfSplit,    // element i turns with i + head_dim / 2 (Qwen3)
 };
 
+// `feeds`, in the arguments of an operation: its `out` is read by one operation alone, which
+// multiplies all of it by this matrix. A backend may then leave in out's memory what that product
+// wants in place of the numbers. Absent for numbers.
+
 struct LinearArgs {
   Tensor bias = {};                          // [out] f32, or absent
   Activation activation = Activation::None;  // applied after the bias
   bool accumulate = false;                   // add to what out holds, after the activation
 };
 
+struct SwigluArgs {
+  const Weight* feeds = nullptr;
+};
+
 struct NormArgs {
   float eps = 0;
-  Tensor scale = {};  // [D] f32, or absent for 0
+  Tensor scale = {};              // [D] f32, or absent for 0
+  const Weight* feeds = nullptr;  // by rms_norm, whose out is then not x
 };
 
 struct GatedNormArgs {
@@ -107,6 +116,7 @@ struct AttentionArgs {
   float scale = 0;            // of the scores, usually head_dim^-0.5
   bool causal = false;        // row i of a segment sees rows 0..i of it
   std::int64_t segments = 1;  // equal runs of rows, each of which sees its own rows alone
+  const Weight* feeds = nullptr;
 };
 
 struct ConvArgs {
@@ -258,7 +268,8 @@ class Backend {
 
   // out = silu(x G^T) * (x U^T) for a GateUp weight of 2F rows. out [T, F], x [T, in].
   // Source: transformers Qwen3MLP, diffusers FeedForward of ZImage.
-  void swiglu(const Tensor& out, const Tensor& x, const Weight& gate_up);
+  void swiglu(const Tensor& out, const Tensor& x, const Weight& gate_up,
+              const SwigluArgs& args = {});
 
   // out = x / sqrt(mean(x^2) + eps) * weight * (1 + scale), row by row; out and x [T, D] may be the
   // same. Source: diffusers RMSNorm; the (1 + scale) factor is ZImageTransformerBlock.forward.
@@ -314,7 +325,8 @@ class Backend {
   virtual Tensor do_load_vector(Arena& slab, std::span<const Tensor> parts) = 0;
   virtual void do_linear(const Tensor& out, const Tensor& x, const Weight& weight,
                          const LinearArgs& args) = 0;
-  virtual void do_swiglu(const Tensor& out, const Tensor& x, const Weight& gate_up) = 0;
+  virtual void do_swiglu(const Tensor& out, const Tensor& x, const Weight& gate_up,
+                         const SwigluArgs& args) = 0;
   virtual void do_rms_norm(const Tensor& out, const Tensor& x, const Tensor& weight,
                            const NormArgs& args) = 0;
   virtual void do_layer_norm(const Tensor& out, const Tensor& x, const NormArgs& args) = 0;

@@ -41,7 +41,8 @@ void Block::forward(const Run& run, const TransformerConfig& config, const Tenso
   {
     Arena::Frame inner(run.arena);
     const Tensor rows = inner.make(x.dtype, {x.dim(0), 3 * config.dim});  // [T, 3 dim]
-    be.rms_norm(h, x, attention_norm1, {.eps = config.norm_eps, .scale = mod.attention_scale});
+    be.rms_norm(h, x, attention_norm1,
+                {.eps = config.norm_eps, .scale = mod.attention_scale, .feeds = &qkv});
     be.linear(rows, h, qkv);
     for (std::int64_t first = 0; first < x.dim(0); first += length) {
       be.qk_norm_rope(rows.rows(first, first + length), q_norm, k_norm,
@@ -55,14 +56,16 @@ void Block::forward(const Run& run, const TransformerConfig& config, const Tenso
                  {.heads = config.heads,
                   .kv_heads = config.heads,
                   .scale = scale,
-                  .segments = x.dim(0) / length});
+                  .segments = x.dim(0) / length,
+                  .feeds = &attention_out});
     be.linear(y, h, attention_out);
     be.add_gated_rms_norm(x, y, attention_norm2,
                           {.eps = config.norm_eps, .gate = mod.attention_gate});
   }
   const Tensor activated = frame.make(x.dtype, {x.dim(0), config.ffn_dim()});  // [T, ffn]
-  be.rms_norm(h, x, ffn_norm1, {.eps = config.norm_eps, .scale = mod.ffn_scale});
-  be.swiglu(activated, h, gate_up);
+  be.rms_norm(h, x, ffn_norm1,
+              {.eps = config.norm_eps, .scale = mod.ffn_scale, .feeds = &gate_up});
+  be.swiglu(activated, h, gate_up, {.feeds = &down});
   be.linear(y, activated, down);
   be.add_gated_rms_norm(x, y, ffn_norm2, {.eps = config.norm_eps, .gate = mod.ffn_gate});
 }

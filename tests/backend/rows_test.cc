@@ -104,6 +104,43 @@ TEST_P(Rows, QkNormRope) {
   }
 }
 
+// A product large enough to be one pass with the rotation, where a backend has that, and the same
+// where only some of its rows are turned: then it must not be. Heads that are not turned: 1.
+TEST_P(Rows, QkNormRopeOfAProduct) {
+  constexpr std::int64_t kRows = 1001;
+  constexpr std::int64_t kHeads = 12;
+  OpCase c(backend());
+  std::vector<float> angles;
+  for (std::int64_t i = 0; i < kRows * 64; ++i) {
+    angles.push_back(std::cos(static_cast<float>(i)));
+    angles.push_back(std::sin(static_cast<float>(i)));
+  }
+  const auto x = c.activations({kRows, 64});
+  const auto weight = c.matrix({{3 * kHeads * 128, 64}}, DType::BF16);
+  const auto q_norm = c.vector({128}, 1.0F, 0.3F);
+  const auto k_norm = c.vector({128}, 1.0F, 0.3F);
+  const auto cos_sin = c.values({kRows, 64, 2}, angles);
+  const auto whole = c.activations({kRows, 3 * kHeads * 128});
+  const auto part = c.activations({kRows, 3 * kHeads * 128});
+  c.run([&](const OpCase::Side& v) {
+    const auto turn = [&](const Tensor& qkv) {
+      v.backend().qk_norm_rope(qkv, v(q_norm), v(k_norm),
+                               {.cos_sin = v(cos_sin).rows(0, qkv.dim(0)),
+                                .heads = kHeads,
+                                .kv_heads = kHeads,
+                                .eps = 1e-5F});
+    };
+    v.backend().linear(v(whole), v(x), v(weight));
+    turn(v(whole));
+    v.backend().linear(v(part), v(x), v(weight));
+    turn(v(part).rows(0, 500));
+  });
+  // Two roundings to bf16, where products and rotations are apart.
+  EXPECT_LE(c.nmse(whole), c.bound(1e-11, 2e-5));
+  EXPECT_LE(c.nmse(part), c.bound(1e-11, 2e-5));
+  EXPECT_TRUE(c.guards_intact());
+}
+
 TEST_P(Rows, ElementWise) {
   for (const Shape& shape : kShapes) {
     OpCase c(backend());

@@ -76,7 +76,8 @@ class CpuBackend final : public ReferenceBackend {
   Weight do_load_kernel(Arena& slab, const Tensor& kernel) override;
   void do_linear(const Tensor& out, const Tensor& x, const Weight& weight,
                  const LinearArgs& args) override;
-  void do_swiglu(const Tensor& out, const Tensor& x, const Weight& gate_up) override;
+  void do_swiglu(const Tensor& out, const Tensor& x, const Weight& gate_up,
+                 const SwigluArgs& args) override;
   void do_rms_norm(const Tensor& out, const Tensor& x, const Tensor& weight,
                    const NormArgs& args) override;
   void do_layer_norm(const Tensor& out, const Tensor& x, const NormArgs& args) override;

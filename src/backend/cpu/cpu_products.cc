@@ -149,7 +149,8 @@ void CpuBackend::do_linear(const Tensor& out, const Tensor& x, const Weight& wei
   multiply(product);
 }
 
-void CpuBackend::do_swiglu(const Tensor& out, const Tensor& x, const Weight& gate_up) {
+void CpuBackend::do_swiglu(const Tensor& out, const Tensor& x, const Weight& gate_up,
+                           const SwigluArgs& /*args*/) {
   expect_layout(gate_up, cpu::kGateUpPanels, "swiglu");
   GemmArgs product = product_of(x.dim(0), gate_up);
   product.a = x.as<float>();

@@ -119,6 +119,7 @@ CudaBackend::CudaBackend(int device, const CudaOptions& options)
   processors_ = properties.multiProcessorCount;
   check_cuda(cudaMalloc(reinterpret_cast<void**>(&counters_),
                         kernels::kAttentionCounters * sizeof(unsigned)));
+  check_cuda(cudaMalloc(reinterpret_cast<void**>(&greatest_value_), sizeof(unsigned)));
   check_cuda(
       cudaMemsetAsync(counters_, 0, kernels::kAttentionCounters * sizeof(unsigned), stream_));
   uploader_ = std::make_unique<Uploader>(stream_);
@@ -137,6 +138,7 @@ CudaBackend::~CudaBackend() {
   matmul_.reset();
   static_cast<void>(cudaFree(scratch_));
   static_cast<void>(cudaFree(counters_));
+  static_cast<void>(cudaFree(greatest_value_));
   static_cast<void>(cudaStreamDestroy(stream_));
 }
 
@@ -146,16 +148,11 @@ cudaStream_t CudaBackend::queue() const {
 }
 
 cudaStream_t CudaBackend::start() {
-  quantized_ = {};
   const cudaStream_t stream = queue();
   flush();
+  quantized_.reset();
+  bounded_ = {};
   return stream;
-}
-
-void CudaBackend::flush() {
-  if (!held_back_) return;
-  const HeldBack last = *std::exchange(held_back_, std::nullopt);
-  kernels::add_gated_rms_norm(last.x, last.y, last.inputs, stream_);
 }
 
 std::size_t CudaBackend::available_memory() const {
@@ -272,8 +269,8 @@ Rates CudaBackend::measure_rates() {
 
 void CudaBackend::reserve_scratch(std::size_t bytes) {
   if (bytes <= scratch_bytes_) return;
-  quantized_ = {};
   synchronize();
+  quantized_.reset();
   do_free(std::exchange(scratch_, nullptr), std::exchange(scratch_bytes_, 0));
   scratch_ = do_allocate(bytes);
   scratch_bytes_ = bytes;
@@ -301,12 +298,12 @@ std::unique_ptr<Recording> CudaBackend::record(std::function<void()> enqueue) {
     enqueue();
     flush();
   } catch (...) {
-    held_back_.reset();
+    held_back_ = {};
     static_cast<void>(cudaStreamEndCapture(stream_, &graph));
     if (graph != nullptr) static_cast<void>(cudaGraphDestroy(graph));
     throw;
   }
-  quantized_ = {};
+  quantized_.reset();
   check_cuda(cudaStreamEndCapture(stream_, &graph));
   const auto destroy = [](cudaGraph_t g) { static_cast<void>(cudaGraphDestroy(g)); };
   const std::unique_ptr<std::remove_pointer_t<cudaGraph_t>, decltype(destroy)> owner(graph,

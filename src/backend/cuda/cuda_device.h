@@ -6,8 +6,8 @@
 
 #include <memory>
 #include <optional>
-#include <set>
 #include <string>
+#include <variant>
 
 #include "backend/backend.h"
 #include "backend/cuda/cuda_backend.h"
@@ -43,8 +43,8 @@ class CudaBackend final : public Backend {
   int device() const { return device_; }
   // The stream, with this device made the calling thread's.
   cudaStream_t queue() const;
-  // The same at the start of whatever is enqueued: what is held back comes first, and what rms_norm
-  // left in scratch is not used again.
+  // The same at the start of whatever is enqueued: what is held back comes first, and what the
+  // operation before left for the next is not used again.
   cudaStream_t start();
 
  private:
@@ -58,7 +58,8 @@ class CudaBackend final : public Backend {
   Tensor do_load_vector(Arena& slab, std::span<const Tensor> parts) override;
   void do_linear(const Tensor& out, const Tensor& x, const Weight& weight,
                  const LinearArgs& args) override;
-  void do_swiglu(const Tensor& out, const Tensor& x, const Weight& gate_up) override;
+  void do_swiglu(const Tensor& out, const Tensor& x, const Weight& gate_up,
+                 const SwigluArgs& args) override;
   void do_rms_norm(const Tensor& out, const Tensor& x, const Tensor& weight,
                    const NormArgs& args) override;
   void do_layer_norm(const Tensor& out, const Tensor& x, const NormArgs& args) override;
@@ -76,7 +77,27 @@ class CudaBackend final : public Backend {
   void do_group_norm(const Tensor& out, const Tensor& x, const Tensor& weight, const Tensor& bias,
                      const GroupNormArgs& args) override;
 
-  // Enqueues the add_gated_rms_norm that is held back, if any.
+  // x as an e4m3 operand, left by the operation just before.
+  struct Quantized {
+    Tensor x;
+    kernels::Fp8Matrix operand;
+  };
+  // A product, and what lies ready for it. Held back it is one pass with a qk_norm_rope of its out
+  // right after it.
+  struct Product {
+    Tensor out;
+    Tensor x;
+    Weight weight;
+    std::optional<Quantized> quantized;
+  };
+  // An add_gated_rms_norm. Held back it is one pass with an rms_norm of the same x right after it.
+  struct GatedNorm {
+    Tensor x;
+    Tensor y;
+    kernels::NormInputs inputs;
+  };
+
+  // Enqueues what is held back, if anything.
   void flush();
   // At least `bytes` of scratch, grown outside recordings where reserve_scratch() asked for less.
   std::byte* scratch(std::size_t bytes);
@@ -88,18 +109,22 @@ class CudaBackend final : public Backend {
   Tensor as_operand(const Tensor& x, std::byte* target);
   // Whether a matrix [out, in] of this size is to be stored as e4m3.
   bool takes_fp8(std::int64_t out, std::int64_t in) const;
-  // out = product with an e4m3 matrix, or swiglu of it. `quantized` is what lies in scratch as
-  // e4m3.
-  void multiply_fp8(const Tensor& out, const Tensor& x, const Weight& weight,
-                    const kernels::GemmArgs& args, const Tensor& quantized);
-  // Where rms_norm may leave x as e4m3 for the product that follows; empty where no product takes
-  // it.
-  kernels::Fp8Matrix copy_for(const Tensor& x);
+  // out's own memory as an e4m3 matrix for the product that out feeds; empty where it wants numbers.
+  kernels::Fp8Matrix fp8_in_place(const Tensor& out, const Weight* feeds) const;
+  // With an e4m3 matrix.
+  void multiply_fp8(const Product& product, const kernels::GemmArgs& args);
+  void enqueue_linear(const Product& product, const LinearArgs& args);
+  // The product and qk_norm_rope of it.
+  void turn_product(const Product& product, const kernels::RopeInputs& inputs);
+  std::size_t linear_scratch(const Tensor& out, const Tensor& x, const Weight& weight) const;
+  std::size_t swiglu_scratch(const Tensor& out, const Tensor& x, const Weight& gate_up) const;
   void multiply(const Tensor& out, const Tensor& x, const Weight& weight, kernels::RowMode mode);
   // Puts bias rows into out, or adds them; returns how a product is to follow.
   kernels::RowMode begin_sums(const Tensor& out, const Tensor& bias, kernels::RowMode mode);
   bool fused_swiglu(const Tensor& out, const Tensor& x) const;
   bool fused_linear(const Tensor& out, const Tensor& x) const;
+  // Whether a product of this size keeps every processor busy with tiles of our own kernel.
+  bool fills_tiles(std::int64_t rows, std::int64_t columns) const;
   // Of one segment.
   void attention_in_chunks(const Tensor& out, const Tensor& qkv, const AttentionArgs& args);
   bool direct_conv(const Tensor& out, const Tensor& x) const;
@@ -113,23 +138,17 @@ class CudaBackend final : public Backend {
   bool hopper_ = false;
   bool fp8_ = false;  // whether the device has products of e4m3 rows
   Encoding encoding_ = Encoding::Plain;
-  std::set<std::int64_t> fp8_depths_;  // columns of the e4m3 matrices loaded
   int processors_ = 0;
   std::string description_;
   cudaStream_t stream_ = nullptr;
   std::unique_ptr<Matmul> matmul_;
   std::unique_ptr<Uploader> uploader_;
   unsigned* counters_ = nullptr;  // of attention's parts; zero between launches
-  // An add_gated_rms_norm not yet enqueued: with an rms_norm of the same x right after it, it is
-  // one pass.
-  struct HeldBack {
-    Tensor x;
-    Tensor y;
-    kernels::NormInputs inputs;
-  };
-  std::optional<HeldBack> held_back_;
-  // What the operation just before left as e4m3 at the start of scratch; absent for nothing.
-  Tensor quantized_;
+  unsigned* greatest_value_ = nullptr;  // bits of the greatest magnitude of v in bounded_
+  std::variant<std::monostate, Product, GatedNorm> held_back_;
+  // These two of the operation just before; absent for nothing.
+  std::optional<Quantized> quantized_;
+  Tensor bounded_;  // qkv
   void* scratch_ = nullptr;
   std::size_t scratch_bytes_ = 0;
   std::size_t allocated_ = 0;  // bytes of everything from do_allocate()

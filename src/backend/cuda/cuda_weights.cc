@@ -1,8 +1,10 @@
 // Weights from host memory into slabs, in the form that the operations compute with.
 #include <algorithm>
 
+#include "backend/cuda/check_cuda.h"
 #include "backend/cuda/cuda_device.h"
 #include "backend/cuda/kernels/kernels.h"
+#include "backend/cuda/operands.h"
 #include "base/error.h"
 
 namespace zimage::cuda {
@@ -33,10 +35,14 @@ Weight CudaBackend::do_load_matrix(Arena& slab, std::span<const Tensor> parts, M
   std::int64_t out = 0;
   for (const Tensor& part : parts) out += part.dim(0);
   const bool fp8 = role != MatrixRole::Plain && takes_fp8(out, in);
-  if (fp8) fp8_depths_.insert(in);
   const Tensor matrix = slab.make(fp8 ? DType::U8 : options_.activations, {out, in});
-  const Tensor scales = fp8 ? slab.make(DType::F32, {out}) : Tensor{};
+  if (fp8) {
+    static_cast<void>(slab.make(DType::F32, {out}));  // scales
+    static_cast<void>(slab.make(DType::F32, {1}));    // the longest row
+  }
+  const Weight weight{.data = matrix.data, .out = out, .in = in, .dtype = matrix.dtype};
   if (!slab.measuring()) {
+    if (fp8) check_cuda(cudaMemsetAsync(fp8_matrix_of(weight).longest, 0, sizeof(unsigned), start()));
     std::int64_t begin = 0;
     int index = 0;
     for (const Tensor& part : parts) {
@@ -50,8 +56,7 @@ Weight CudaBackend::do_load_matrix(Arena& slab, std::span<const Tensor> parts, M
               interleave ? kernels::RowPlacement{first, index, part.dim(0)}
                          : kernels::RowPlacement{begin + first, -1, 0};
           if (fp8) {
-            kernels::quantize_rows({matrix.data, scales.as<float>(), out, in}, piece, placement,
-                                   stream_);
+            kernels::quantize_rows(fp8_matrix_of(weight), piece, placement, stream_);
           } else {
             kernels::place_rows(matrix, piece, placement, stream_);
           }
@@ -61,7 +66,7 @@ Weight CudaBackend::do_load_matrix(Arena& slab, std::span<const Tensor> parts, M
       ++index;
     }
   }
-  return {.data = matrix.data, .out = out, .in = in, .dtype = matrix.dtype};
+  return weight;
 }
 
 Weight CudaBackend::do_load_kernel(Arena& slab, const Tensor& kernel) {

@@ -94,7 +94,8 @@ void PlanBackend::do_linear(const Tensor& out, const Tensor& x, const Weight& we
   cost_.matrix_flops += matrix_flops(x, weight);
 }
 
-void PlanBackend::do_swiglu(const Tensor& out, const Tensor& x, const Weight& gate_up) {
+void PlanBackend::do_swiglu(const Tensor& out, const Tensor& x, const Weight& gate_up,
+                            const SwigluArgs& /*args*/) {
   need_scratch(ScratchOp::Swiglu, out, x, gate_up);
   cost_.matrix_flops += matrix_flops(x, gate_up);
 }

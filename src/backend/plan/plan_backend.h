@@ -57,7 +57,8 @@ class PlanBackend final : public Backend {
   Tensor do_load_vector(Arena& slab, std::span<const Tensor> parts) override;
   void do_linear(const Tensor& out, const Tensor& x, const Weight& weight,
                  const LinearArgs& args) override;
-  void do_swiglu(const Tensor& out, const Tensor& x, const Weight& gate_up) override;
+  void do_swiglu(const Tensor& out, const Tensor& x, const Weight& gate_up,
+                 const SwigluArgs& args) override;
   void do_rms_norm(const Tensor&, const Tensor&, const Tensor&, const NormArgs&) override {
     ++cost_.operations;
   }

@@ -45,8 +45,9 @@ void ProfileBackend::do_linear(const Tensor& out, const Tensor& x, const Weight&
   timed("linear", matrix_flops(x, weight), [&] { target_.do_linear(out, x, weight, args); });
 }
 
-void ProfileBackend::do_swiglu(const Tensor& out, const Tensor& x, const Weight& gate_up) {
-  timed("swiglu", matrix_flops(x, gate_up), [&] { target_.do_swiglu(out, x, gate_up); });
+void ProfileBackend::do_swiglu(const Tensor& out, const Tensor& x, const Weight& gate_up,
+                               const SwigluArgs& args) {
+  timed("swiglu", matrix_flops(x, gate_up), [&] { target_.do_swiglu(out, x, gate_up, args); });
 }
 
 void ProfileBackend::do_rms_norm(const Tensor& out, const Tensor& x, const Tensor& weight,

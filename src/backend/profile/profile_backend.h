@@ -60,7 +60,8 @@ class ProfileBackend final : public Backend {
   }
   void do_linear(const Tensor& out, const Tensor& x, const Weight& weight,
                  const LinearArgs& args) override;
-  void do_swiglu(const Tensor& out, const Tensor& x, const Weight& gate_up) override;
+  void do_swiglu(const Tensor& out, const Tensor& x, const Weight& gate_up,
+                 const SwigluArgs& args) override;
   void do_rms_norm(const Tensor& out, const Tensor& x, const Tensor& weight,
                    const NormArgs& args) override;
   void do_layer_norm(const Tensor& out, const Tensor& x, const NormArgs& args) override;

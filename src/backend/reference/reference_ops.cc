@@ -81,7 +81,8 @@ void ReferenceBackend::do_linear(const Tensor& out, const Tensor& x, const Weigh
   }
 }
 
-void ReferenceBackend::do_swiglu(const Tensor& out, const Tensor& x, const Weight& gate_up) {
+void ReferenceBackend::do_swiglu(const Tensor& out, const Tensor& x, const Weight& gate_up,
+                                 const SwigluArgs& /*args*/) {
   const std::int64_t features = gate_up.out / 2;
   const float* gate = static_cast<const float*>(gate_up.data);
   const float* up = gate + features * gate_up.in;

@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "backend/cuda/check_cuda.h"
+#include "backend/cuda/kernels/fp8.cuh"
 #include "backend/cuda/kernels/hopper.cuh"
 #include "backend/cuda/kernels/kernels.h"
 #include "backend/cuda/kernels/vector_io.cuh"
@@ -34,6 +35,7 @@ constexpr float kLog2E = 1.4426950408889634F;
 // to finish a part adds them up.
 struct Arguments {
   __nv_bfloat16* out;
+  AttentionFp8 fp8;    // takes the place of out unless empty
   float* partial;      // [parts of items, warpgroup, kPartial, 128]
   unsigned* counters;  // [cut items, warpgroup], zero before and after
   int whole_items;
@@ -276,6 +278,28 @@ __device__ void write_sums(const Sums& sums, const Softmax& softmax, const Argum
   }
 }
 
+// The same as e4m3, all rows with the one scale that no value exceeds.
+__device__ void write_fp8(const Sums& sums, const Softmax& softmax, const Arguments& args,
+                          const Place& place, int group) {
+  const int thread = static_cast<int>(threadIdx.x) % 128;
+  const Fp8Scale scale(__uint_as_float(*args.fp8.greatest_value));
+#pragma unroll
+  for (int r = 0; r < 2; ++r) {
+    const float inverse = 1.0F / softmax.total[r];
+    const int row = place.row + group * 64 + thread / 32 * 16 + thread % 32 / 4 + 8 * r;
+    if (row >= args.rows) continue;
+    const auto out_row = static_cast<std::int64_t>(place.segment + row);
+    auto* target = static_cast<std::uint8_t*>(args.fp8.out.data) +
+                   (out_row * args.heads + place.head) * kHeadDim + thread % 4 * 2;
+    if (place.head == 0 && thread % 4 == 0) args.fp8.out.scales[out_row] = scale.value;
+#pragma unroll
+    for (int j = 0; j < kHeadDim / 8; ++j) {
+      *reinterpret_cast<std::uint16_t*>(target + 8 * j) = pack_fp8(
+          sums[4 * j + 2 * r] * inverse, sums[4 * j + 2 * r + 1] * inverse, scale);
+    }
+  }
+}
+
 constexpr int kPartial =
     kHeadDim / 2 + 4;  // numbers a thread keeps of a part: sums, maxima, totals
 
@@ -394,7 +418,12 @@ __device__ void consume(const Arguments& args, const Layout& at) {
     values.advance();
     softmax.add_up();
     if (piece.part < 0 || add_parts(sums, softmax, args, piece, group)) {
-      write_sums(sums, softmax, args, place_of(args, piece.item), group);
+      const Place place = place_of(args, piece.item);
+      if (args.fp8.out.data != nullptr) {
+        write_fp8(sums, softmax, args, place, group);
+      } else {
+        write_sums(sums, softmax, args, place, group);
+      }
     }
   }
   if (group == 0) named_sync(own_turn, 256);  // takes the turn left over, so that the count is even
@@ -448,11 +477,13 @@ std::size_t attention_partial_bytes() {
   return static_cast<std::size_t>(processors()) * 2 * kPartial * 128 * sizeof(float);
 }
 
-void attention_128_sm90(const Tensor& out, const Tensor& qkv, const AttentionShape& shape,
-                        const AttentionMemory& memory, cudaStream_t stream) {
+void attention_128_sm90(const Tensor& out, const AttentionFp8& fp8, const Tensor& qkv,
+                        const AttentionShape& shape, const AttentionMemory& memory,
+                        cudaStream_t stream) {
   if (qkv.dim(0) == 0) return;
   Arguments args{};
   args.out = static_cast<__nv_bfloat16*>(out.data);
+  args.fp8 = fp8;
   args.partial = static_cast<float*>(memory.partial);
   args.counters = memory.counters;
   args.rows = static_cast<int>(qkv.dim(0) / shape.segments);

@@ -6,6 +6,7 @@
 #include <array>
 
 #include "backend/cuda/check_cuda.h"
+#include "backend/cuda/kernels/fp8.cuh"
 #include "backend/cuda/kernels/hopper.cuh"
 #include "backend/cuda/kernels/kernels.h"
 #include "backend/cuda/kernels/vector_io.cuh"
@@ -59,6 +60,11 @@ struct Work {
   std::int64_t row_stride;
   const float* x_scales;  // of fp8 operands: of each row of x and of W
   const float* w_scales;
+  const float* x_lengths;  // and what bounds their products
+  const unsigned* w_longest;
+  float* out_scales;  // of e4m3 results
+  unsigned* greatest_value;
+  RopeInputs rope;
   const float* bias;
   __nv_bfloat16* out;
   bool silu;
@@ -147,22 +153,15 @@ struct Target {
   int y;
 };
 
-// Hands one chunk of [64, 64] bf16 to the copy engine. values[j] holds 16 columns as store_blocks
-// takes them.
-template <Operand kOperand>
-__device__ void send_chunk(const CUtensorMap& out_map, std::uint32_t chunk, int named,
-                           const std::uint32_t (&values)[4][4], const Target& target) {
+// Hands one chunk of 64 rows of 128 bytes to the copy engine; fill() writes it.
+template <Operand kOperand, typename Fill>
+__device__ __forceinline__ void send_chunk(const CUtensorMap& out_map, std::uint32_t chunk,
+                                           int named, const Target& target, Fill fill) {
   const int thread = static_cast<int>(threadIdx.x) % 128;
-  const int lane = thread % 32;
   if (thread == 0)
     wait_stores_read<1>();  // the other chunk may still be on its way, this one is free
   named_sync(named, 128);
-  const int row = thread / 32 * 16 + lane % 16;
-#pragma unroll
-  for (int j = 0; j < 4; ++j) {
-    const int block = 2 * j + lane / 16;
-    store_blocks(chunk + row * 128 + ((block ^ (row & 7)) * 16), values[j]);
-  }
+  fill();
   fence_async_proxy();
   named_sync(named, 128);
   if (thread != 0) return;
@@ -172,6 +171,18 @@ __device__ void send_chunk(const CUtensorMap& out_map, std::uint32_t chunk, int 
     store_2d(out_map, chunk, target.column, target.y);
   }
   commit_stores();
+}
+
+// Writes [64, 64] bf16 to a chunk. values[j] holds 16 columns as store_blocks takes them.
+__device__ __forceinline__ void fill_bf16(std::uint32_t chunk,
+                                          const std::uint32_t (&values)[4][4]) {
+  const int lane = static_cast<int>(threadIdx.x) % 32;
+  const int row = static_cast<int>(threadIdx.x) % 128 / 32 * 16 + lane % 16;
+#pragma unroll
+  for (int j = 0; j < 4; ++j) {
+    const int block = 2 * j + lane / 16;
+    store_blocks(chunk + row * 128 + ((block ^ (row & 7)) * 16), values[j]);
+  }
 }
 
 // Where row r of the tile lies in out, and whether it does.
@@ -300,6 +311,112 @@ __device__ void apply_scales(float (&d)[kColumns / 2], const Work& work, const I
   }
 }
 
+// qk_norm_rope() on the sums: a thread holds both numbers of a pair, four neighbours hold a row of
+// every head in the tile.
+template <int kRows, int kColumns>
+__device__ void turn_heads(float (&d)[kColumns / 2], const Work& work, const Item& item,
+                           int first_row) {
+  constexpr int kHeadDim = 128;
+  constexpr int kHead = kHeadDim / 2;  // numbers that a thread holds of a head
+  const RopeInputs& rope = work.rope;
+  const int thread = static_cast<int>(threadIdx.x) % 128;
+  const int first_column = thread % 4 * 2;
+  const int first = item.row_tile * kRows + first_row + thread / 32 * 16 + thread % 32 / 4;
+#pragma unroll
+  for (int h = 0; h < kColumns / kHeadDim; ++h) {
+    const int head = item.column_tile * (kColumns / kHeadDim) + h;
+    if (head >= rope.heads + rope.kv_heads) continue;
+    const float* weights = (head < rope.heads ? rope.q_norm : rope.k_norm) + first_column;
+#pragma unroll
+    for (int r = 0; r < 2; ++r) {
+      float squares = 0;
+#pragma unroll
+      for (int j = 0; j < kHeadDim / 8; ++j) {
+#pragma unroll
+        for (int e = 0; e < 2; ++e) {
+          const float value = d[h * kHead + 4 * j + 2 * r + e];
+          squares = fmaf(value, value, squares);
+        }
+      }
+      squares += __shfl_xor_sync(0xffffffffU, squares, 1);
+      squares += __shfl_xor_sync(0xffffffffU, squares, 2);
+      const float inverse = rsqrtf(squares / kHeadDim + rope.eps);
+      // Rows beyond the last turn as the last and are not stored.
+      const float* angles = rope.cos_sin +
+                            static_cast<std::int64_t>(min(first + 8 * r, work.rows - 1)) * kHeadDim +
+                            first_column;
+      constexpr int kAtOnce = 8;  // loads in flight
+#pragma unroll
+      for (int begin = 0; begin < kHeadDim / 8; begin += kAtOnce) {
+        float2 weight[kAtOnce];
+        float2 turn[kAtOnce];
+#pragma unroll
+        for (int j = 0; j < kAtOnce; ++j) {
+          weight[j] = __ldg(reinterpret_cast<const float2*>(weights + (begin + j) * 8));
+          turn[j] = __ldg(reinterpret_cast<const float2*>(angles + (begin + j) * 8));
+        }
+#pragma unroll
+        for (int j = 0; j < kAtOnce; ++j) {
+          float* pair = &d[h * kHead + 4 * (begin + j) + 2 * r];
+          const float a = pair[0] * inverse * weight[j].x;
+          const float b = pair[1] * inverse * weight[j].y;
+          pair[0] = a * turn[j].x - b * turn[j].y;
+          pair[1] = a * turn[j].y + b * turn[j].x;
+        }
+      }
+    }
+  }
+}
+
+// Raises what is known of the greatest magnitude of v to that of these sums.
+template <int kColumns>
+__device__ void raise_greatest(const float (&d)[kColumns / 2], const Work& work, const Item& item) {
+  constexpr int kHeadDim = 128;
+  constexpr int kHead = kHeadDim / 2;
+  float greatest = 0;
+#pragma unroll
+  for (int h = 0; h < kColumns / kHeadDim; ++h) {
+    if (item.column_tile * (kColumns / kHeadDim) + h < work.rope.heads + work.rope.kv_heads)
+      continue;
+#pragma unroll
+    for (int i = 0; i < kHead; ++i) greatest = fmaxf(greatest, fabsf(d[h * kHead + i]));
+  }
+#pragma unroll
+  for (int step = 16; step > 0; step /= 2)
+    greatest = fmaxf(greatest, __shfl_xor_sync(0xffffffffU, greatest, step));
+  // Bits of positive numbers are in the order of the numbers.
+  if (threadIdx.x % 32 == 0 && greatest > 0)
+    atomicMax(work.greatest_value, __float_as_uint(greatest));
+}
+
+__device__ __forceinline__ float swiglu_at(const float* d, int g, int pair) {
+  return swish(d[8 * g + 2 * pair]) * d[8 * g + 2 * pair + 1];
+}
+
+// Writes silu(gate) * up of 64 rows to a chunk as e4m3. No gate and no up exceeds the product of the
+// lengths that it is a product of, so the scale needs nothing but these.
+template <int kRows, int kColumns>
+__device__ __forceinline__ void fill_swiglu_fp8(std::uint32_t chunk, const float (&d)[kColumns / 2],
+                                                const Work& work, const Item& item, int first_row) {
+  const int thread = static_cast<int>(threadIdx.x) % 128;
+  const float longest = __uint_as_float(*work.w_longest) * kFp8Growth;
+#pragma unroll
+  for (int r = 0; r < 2; ++r) {
+    const int within = thread / 32 * 16 + thread % 32 / 4 + 8 * r;
+    const int row = item.row_tile * kRows + first_row + within;
+    const float reach = row < work.rows ? work.x_lengths[row] * longest : 0.0F;
+    const Fp8Scale scale(reach * reach);
+    if (item.column_tile == 0 && thread % 4 == 0 && row < work.rows)
+      work.out_scales[row] = scale.value;
+#pragma unroll
+    for (int g = 0; g < kColumns / 16; ++g) {
+      const int byte = 8 * g + thread % 4 * 2;
+      const std::uint16_t pair = pack_fp8(swiglu_at(d, g, r), swiglu_at(d, g, 2 + r), scale);
+      store_shared(chunk + within * 128 + (((byte / 16) ^ (within & 7)) * 16) + byte % 16, pair);
+    }
+  }
+}
+
 template <Operand kOperand, Epilogue kEpilogue, int kRowBlocks, int kColumns>
 __device__ void finish(float (&d)[kColumns / 2], const CUtensorMap& out_map, const Work& work,
                        const Item& item, int first_row, std::uint32_t chunks, int& turn,
@@ -314,6 +431,22 @@ __device__ void finish(float (&d)[kColumns / 2], const CUtensorMap& out_map, con
       return;
     }
   }
+  if constexpr (kEpilogue == Epilogue::Rope) {
+    if constexpr (kOperand == Operand::Fp8) {
+      if (work.greatest_value != nullptr) raise_greatest<kColumns>(d, work, item);
+    }
+    turn_heads<T::kRows, kColumns>(d, work, item, first_row);
+  }
+  if constexpr (kEpilogue == Epilogue::SwigluFp8) {
+    static_assert(kColumns == 256, "a chunk holds 128 e4m3 results of a row");
+    const std::uint32_t chunk = chunks + turn * kChunkBytes;
+    send_chunk<kOperand>(
+        out_map, chunk, named,
+        {item.column_tile * (kColumns / 2), 0, item.row_tile * T::kRows + first_row},
+        [&] { fill_swiglu_fp8<T::kRows, kColumns>(chunk, d, work, item, first_row); });
+    turn ^= 1;
+    return;
+  }
   constexpr int kOutColumns = kEpilogue == Epilogue::Swiglu ? kColumns / 2 : kColumns;
 #pragma unroll
   for (int chunk = 0; chunk < (kOutColumns + 63) / 64; ++chunk) {
@@ -327,9 +460,7 @@ __device__ void finish(float (&d)[kColumns / 2], const CUtensorMap& out_map, con
           const int g = (chunk * 4 + j) * 2 + half;
 #pragma unroll
           for (int r = 0; r < 2; ++r) {
-            const float low = swish(d[8 * g + 2 * r]) * d[8 * g + 2 * r + 1];
-            const float high = swish(d[8 * g + 4 + 2 * r]) * d[8 * g + 4 + 2 * r + 1];
-            values[j][2 * half + r] = pack_bf16(low, high);
+            values[j][2 * half + r] = pack_bf16(swiglu_at(d, g, r), swiglu_at(d, g, 2 + r));
           }
         }
       } else if constexpr (kColumns >= 64) {
@@ -346,7 +477,8 @@ __device__ void finish(float (&d)[kColumns / 2], const CUtensorMap& out_map, con
       target.x = item.row_tile % work.tiles_across * kBoxWidth;
       target.y = (item.row_tile / work.tiles_across * T::kRows + first_row) / kBoxWidth;
     }
-    send_chunk<kOperand>(out_map, chunks + turn * kChunkBytes, named, values, target);
+    const std::uint32_t memory = chunks + turn * kChunkBytes;
+    send_chunk<kOperand>(out_map, memory, named, target, [&] { fill_bf16(memory, values); });
     turn ^= 1;
   }
 }
@@ -496,23 +628,34 @@ void matrix_launch(Work work, const void* x, const void* w, const Tensor& out, s
   launch<kOperand, kEpilogue, 1, kColumns>(
       map_matrix(x, work.rows, in, in, T::kRows / 2, kType),
       map_matrix(w, work.columns, in, in, kColumns / 2, kType),
-      map_matrix(out.data, work.rows, out.dim(1), out.dim(1), 64), work, stream);
+      map_matrix(out.data, work.rows, out.dim(1), out.dim(1), 64,
+                 kEpilogue == Epilogue::SwigluFp8 ? MapType::Fp8 : MapType::Bf16),
+      work, stream);
+}
+
+void set_sizes(Work& work, const Tensor& out, const GemmArgs& args) {
+  work.rows = static_cast<int>(out.dim(0));
+  const bool swiglu = args.epilogue == Epilogue::Swiglu || args.epilogue == Epilogue::SwigluFp8;
+  work.columns = static_cast<int>(swiglu ? 2 * out.dim(1) : out.dim(1));
+  work.row_tiles = tiles_of(work.rows, 128);
+  work.row_stride = out.dim(1);
 }
 
 template <Operand kOperand>
 void matrix_product(const Tensor& out, const void* x, const void* w, std::int64_t in, Work work,
                     const GemmArgs& args, cudaStream_t stream) {
   if (out.dim(0) == 0) return;
-  work.rows = static_cast<int>(out.dim(0));
-  work.columns = static_cast<int>(args.epilogue == Epilogue::Swiglu ? 2 * out.dim(1) : out.dim(1));
-  work.row_tiles = tiles_of(work.rows, 128);
-  work.row_stride = out.dim(1);
+  set_sizes(work, out, args);
   work.bias = args.bias;
   work.silu = args.silu;
   work.accumulate = args.accumulate;
   work.out = static_cast<__nv_bfloat16*>(out.data);
+  work.rope = args.rope;
+  work.greatest_value = args.greatest_value;
   if (args.epilogue == Epilogue::Swiglu) {
     matrix_launch<kOperand, Epilogue::Swiglu, 256>(work, x, w, out, in, stream);
+  } else if (args.epilogue == Epilogue::Rope) {
+    matrix_launch<kOperand, Epilogue::Rope, 256>(work, x, w, out, in, stream);
   } else if (tile_columns(work.row_tiles, work.columns) == 192) {
     matrix_launch<kOperand, Epilogue::Store, 192>(work, x, w, out, in, stream);
   } else {
@@ -532,7 +675,19 @@ void gemm_fp8_sm90(const Tensor& out, const Fp8Matrix& x, const Fp8Matrix& weigh
   Work work{};
   work.x_scales = x.scales;
   work.w_scales = weight.scales;
-  matrix_product<Operand::Fp8>(out, x.data, weight.data, x.columns, work, args, stream);
+  work.x_lengths = x.lengths;
+  work.w_longest = weight.longest;
+  work.out_scales = args.quantized.scales;
+  if (args.epilogue != Epilogue::SwigluFp8) {
+    matrix_product<Operand::Fp8>(out, x.data, weight.data, x.columns, work, args, stream);
+    return;
+  }
+  const Tensor numbers{args.quantized.data, DType::U8, out.shape};
+  set_sizes(work, numbers, args);
+  if (work.rows > 0) {
+    matrix_launch<Operand::Fp8, Epilogue::SwigluFp8, 256>(work, x.data, weight.data, numbers,
+                                                          x.columns, stream);
+  }
 }
 
 namespace {

@@ -191,6 +191,10 @@ __device__ __forceinline__ constexpr std::uint64_t described(int bytes) {
   return static_cast<std::uint64_t>(bytes >> 4);
 }
 
+__device__ __forceinline__ void store_shared(std::uint32_t address, std::uint16_t value) {
+  asm volatile("st.shared.b16 [%0], %1;" ::"r"(address), "h"(value) : "memory");
+}
+
 // Four 8x8 blocks of 16-bit numbers to shared memory; lane l gives the address of row l % 8 of
 // block l / 8.
 __device__ __forceinline__ void store_blocks(std::uint32_t address,

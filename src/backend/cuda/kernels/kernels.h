@@ -50,12 +50,15 @@ struct RowPlacement {
 };
 void place_rows(const Tensor& out, const Tensor& source, const RowPlacement& placement,
                 cudaStream_t stream);
-// e4m3 numbers [rows, columns], each row with a scale: number times scale is the value.
+// e4m3 numbers [rows, columns], each row with a scale: number times scale is the value. Lengths are
+// Euclidean, of the rows before they were rounded: they bound what a product can reach.
 struct Fp8Matrix {
   void* data = nullptr;
   float* scales = nullptr;
   std::int64_t rows = 0;
-  std::int64_t columns = 0;  // a multiple of 16
+  std::int64_t columns = 0;    // a multiple of 16
+  float* lengths = nullptr;    // of each row, or null
+  unsigned* longest = nullptr;  // bits of the greatest length so far, raised by quantize_rows(); or null
 };
 // Rows of out from source's, placed as by place_rows() (quantize.cu).
 void quantize_rows(const Fp8Matrix& out, const Tensor& source, const RowPlacement& placement,
@@ -74,12 +77,13 @@ struct NormInputs {
   float eps = 0;
 };
 void rms_norm(const Tensor& out, const Tensor& x, const NormInputs& inputs, cudaStream_t stream);
-// The same, and out once more as e4m3; false, having done nothing, where rows do not fit.
-bool rms_norm_fp8(const Tensor& out, const Fp8Matrix& copy, const Tensor& x,
+// The same as e4m3, with lengths, in place of out, which may lie in the same memory; false, having
+// done nothing, where rows do not fit.
+bool rms_norm_fp8(const Tensor& out, const Fp8Matrix& fp8, const Tensor& x,
                   const NormInputs& inputs, cudaStream_t stream);
-// add_gated_rms_norm(x, y, add) and then rms_norm(out, x, norm) in one pass, with an e4m3 copy
-// unless `copy` is empty; false, having done nothing, where rows do not fit.
-bool add_then_norm(const Tensor& out, const Fp8Matrix& copy, const Tensor& x, const Tensor& y,
+// add_gated_rms_norm(x, y, add) and then rms_norm(out, x, norm) in one pass, the latter as e4m3 in
+// place of out unless `fp8` is empty; false, having done nothing, where rows do not fit.
+bool add_then_norm(const Tensor& out, const Fp8Matrix& fp8, const Tensor& x, const Tensor& y,
                    const NormInputs& add, const NormInputs& norm, cudaStream_t stream);
 void layer_norm(const Tensor& out, const Tensor& x, const NormInputs& inputs, cudaStream_t stream);
 void add_gated_rms_norm(const Tensor& x, const Tensor& y, const NormInputs& inputs,
@@ -135,24 +139,41 @@ struct AttentionMemory {
   void* partial = nullptr;       // attention_partial_bytes()
   unsigned* counters = nullptr;  // kAttentionCounters of them, zero before and after
 };
+// Where the result is to be e4m3: its numbers and scales, and the bits of the greatest magnitude of
+// v, which no mean of values exceeds.
+struct AttentionFp8 {
+  Fp8Matrix out;
+  const unsigned* greatest_value = nullptr;
+};
 constexpr std::size_t kAttentionCounters = 1024;
 std::size_t attention_partial_bytes();
-void attention_128_sm90(const Tensor& out, const Tensor& qkv, const AttentionShape& shape,
-                        const AttentionMemory& memory, cudaStream_t stream);
+// `fp8`, unless empty, takes the place of out.
+void attention_128_sm90(const Tensor& out, const AttentionFp8& fp8, const Tensor& qkv,
+                        const AttentionShape& shape, const AttentionMemory& memory,
+                        cudaStream_t stream);
 
 // Products of bf16 matrices or feature maps on Hopper (gemm_sm90.cu).
-enum class Epilogue : std::uint8_t { Store, Swiglu };
+enum class Epilogue : std::uint8_t {
+  Store,
+  Swiglu,     // of a GateUp W
+  SwigluFp8,  // the same as e4m3 in `quantized`; from e4m3 operands alone
+  Rope,       // qk_norm_rope() of interleaved heads of 128
+};
 struct GemmArgs {
   Epilogue epilogue = Epilogue::Store;
   const float* bias = nullptr;  // these only with Store: added, then SiLU, then what out holds
   bool silu = false;
   bool accumulate = false;
+  Fp8Matrix quantized = {};  // of SwigluFp8: numbers and scales, which bound what a row can hold
+  RopeInputs rope = {};      // of Rope
+  // Of Rope from e4m3 operands: bits of the greatest magnitude of v so far, raised; or null.
+  unsigned* greatest_value = nullptr;
 };
-// out [T, O] bf16 = x [T, I] W^T, or swiglu of it for a GateUp W. I and O multiples of 8, rows
-// 16-byte aligned.
+// out [T, O] bf16 = epilogue of x [T, I] W^T. I and O multiples of 8, rows 16-byte aligned.
 void gemm_sm90(const Tensor& out, const Tensor& x, const Tensor& weight, const GemmArgs& args,
                cudaStream_t stream);
-// The same from e4m3 operands and their scales; O a multiple of 16.
+// The same from e4m3 operands and their scales; O a multiple of 16. SwigluFp8 needs lengths of x
+// and the longest row of the weight.
 void gemm_fp8_sm90(const Tensor& out, const Fp8Matrix& x, const Fp8Matrix& weight,
                    const GemmArgs& args, cudaStream_t stream);
 

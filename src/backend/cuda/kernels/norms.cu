@@ -27,21 +27,8 @@ __device__ float block_sum(float value) {
   return total;
 }
 
-__device__ float block_max(float value) {
-  __shared__ float parts[kThreads / 32];
-#pragma unroll
-  for (int step = 16; step > 0; step /= 2)
-    value = fmaxf(value, __shfl_xor_sync(0xffffffffU, value, step));
-  if (threadIdx.x % 32 == 0) parts[threadIdx.x / 32] = value;
-  __syncthreads();
-#pragma unroll
-  for (int i = 0; i < kThreads / 32; ++i) value = fmaxf(value, parts[i]);
-  return value;
-}
-
 struct RowArguments {
-  std::uint8_t* numbers;  // of the e4m3 copy, or null
-  float* scales;
+  Fp8Matrix fp8;  // takes the result's place unless empty
   const float* weight;
   const float* factor;
   float eps;
@@ -57,24 +44,28 @@ __device__ __forceinline__ float finish(float value, float inverse, float weight
   return normed * (1.0F + factor);
 }
 
-// The row once more as e4m3, from the numbers as bf16 rounds them.
+// The row as e4m3.
 template <int kChunks>
 __device__ __forceinline__ void write_fp8(const float (&values)[kChunks][kVector],
                                           const RowArguments& args) {
-  float greatest = 0;
+  RowExtent extent;
 #pragma unroll
   for (int c = 0; c < kChunks; ++c) {
     if ((c * kThreads + static_cast<int>(threadIdx.x)) * kVector >= args.dim) continue;
 #pragma unroll
-    for (int e = 0; e < kVector; ++e) greatest = fmaxf(greatest, fabsf(values[c][e]));
+    for (int e = 0; e < kVector; ++e) extent.add(values[c][e]);
   }
-  greatest = block_max(greatest);
-  const Fp8Scale scale(greatest);
-  if (threadIdx.x == 0) args.scales[blockIdx.x] = scale.value;
+  extent.add_up<kThreads>();
+  const Fp8Scale scale(extent.greatest);
+  if (threadIdx.x == 0) {
+    args.fp8.scales[blockIdx.x] = scale.value;
+    args.fp8.lengths[blockIdx.x] = extent.length();
+  }
+  auto* numbers = static_cast<std::uint8_t*>(args.fp8.data) + blockIdx.x * args.dim;
 #pragma unroll
   for (int c = 0; c < kChunks; ++c) {
     const int i = (c * kThreads + static_cast<int>(threadIdx.x)) * kVector;
-    if (i < args.dim) store_fp8(args.numbers + blockIdx.x * args.dim + i, values[c], scale);
+    if (i < args.dim) store_fp8(numbers + i, values[c], scale);
   }
 }
 
@@ -138,16 +129,16 @@ __global__ void __launch_bounds__(kThreads) norm_vectors(T* out, const T* in, Ro
       values[c][e] = finish<kNorm>(values[c][e], inverse, weight[e], factor[e],
                                    before[kNorm == Norm::GatedAdd ? c : 0][e]);
     }
-    store(target + i, values[c]);
+    if (kNorm != Norm::Rms || args.fp8.data == nullptr) store(target + i, values[c]);
   }
   if constexpr (kNorm == Norm::Rms) {
-    if (args.numbers != nullptr) write_fp8(values, args);
+    if (args.fp8.data != nullptr) write_fp8(values, args);
   }
 }
 
 struct PairArguments {
   RowArguments add;   // of x += gate * norm(y)
-  RowArguments norm;  // of out = norm(x), which may have an e4m3 copy
+  RowArguments norm;  // of out = norm(x), which may be e4m3
 };
 
 // Both in one pass: x is read and written once.
@@ -210,9 +201,9 @@ __global__ void __launch_bounds__(kThreads)
     for (int e = 0; e < kVector; ++e) {
       values[c][e] = finish<Norm::Rms>(values[c][e], inverse, weight[e], scale[e], 0);
     }
-    store(out + blockIdx.x * dim + i, values[c]);
+    if (args.norm.fp8.data == nullptr) store(out + blockIdx.x * dim + i, values[c]);
   }
-  if (args.norm.numbers != nullptr) write_fp8(values, args.norm);
+  if (args.norm.fp8.data != nullptr) write_fp8(values, args.norm);
 }
 
 // Any row length and alignment.
@@ -248,21 +239,17 @@ bool in_registers(const Tensor& out, const Tensor& in, const NormInputs& inputs)
          aligned(in) && aligned(inputs.weight) && aligned(inputs.factor);
 }
 
-RowArguments arguments_of(const NormInputs& inputs, const Fp8Matrix& copy, std::int64_t dim) {
-  return {static_cast<std::uint8_t*>(copy.data),
-          copy.scales,
-          static_cast<const float*>(inputs.weight.data),
-          static_cast<const float*>(inputs.factor.data),
-          inputs.eps,
-          dim};
+RowArguments arguments_of(const NormInputs& inputs, const Fp8Matrix& fp8, std::int64_t dim) {
+  return {fp8, static_cast<const float*>(inputs.weight.data),
+          static_cast<const float*>(inputs.factor.data), inputs.eps, dim};
 }
 
 template <Norm kNorm>
-void launch(const Tensor& out, const Tensor& in, const NormInputs& inputs, const Fp8Matrix& copy,
+void launch(const Tensor& out, const Tensor& in, const NormInputs& inputs, const Fp8Matrix& fp8,
             cudaStream_t stream) {
   const std::int64_t dim = in.dim(1);
   if (in.elements() == 0) return;
-  const RowArguments args = arguments_of(inputs, copy, dim);
+  const RowArguments args = arguments_of(inputs, fp8, dim);
   const bool vectors = in_registers(out, in, inputs);
   const auto rows = static_cast<unsigned>(in.dim(0));
   with_activation(in.dtype, [&](auto* type) {
@@ -288,19 +275,19 @@ void rms_norm(const Tensor& out, const Tensor& x, const NormInputs& inputs, cuda
   launch<Norm::Rms>(out, x, inputs, {}, stream);
 }
 
-bool rms_norm_fp8(const Tensor& out, const Fp8Matrix& copy, const Tensor& x,
+bool rms_norm_fp8(const Tensor& out, const Fp8Matrix& fp8, const Tensor& x,
                   const NormInputs& inputs, cudaStream_t stream) {
   if (!in_registers(out, x, inputs)) return false;
-  launch<Norm::Rms>(out, x, inputs, copy, stream);
+  launch<Norm::Rms>(out, x, inputs, fp8, stream);
   return true;
 }
 
-bool add_then_norm(const Tensor& out, const Fp8Matrix& copy, const Tensor& x, const Tensor& y,
+bool add_then_norm(const Tensor& out, const Fp8Matrix& fp8, const Tensor& x, const Tensor& y,
                    const NormInputs& add, const NormInputs& norm, cudaStream_t stream) {
   const std::int64_t dim = x.dim(1);
   if (!in_registers(x, y, add) || !in_registers(out, x, norm)) return false;
   if (x.elements() == 0) return true;
-  const PairArguments args{arguments_of(add, {}, dim), arguments_of(norm, copy, dim)};
+  const PairArguments args{arguments_of(add, {}, dim), arguments_of(norm, fp8, dim)};
   const auto rows = static_cast<unsigned>(x.dim(0));
   with_activation(x.dtype, [&](auto* type) {
     using T = std::remove_pointer_t<decltype(type)>;

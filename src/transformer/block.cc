@@ -63,8 +63,7 @@ void Block::forward(const Run& run, const TransformerConfig& config, const Tenso
                           {.eps = config.norm_eps, .gate = mod.attention_gate});
   }
   const Tensor activated = frame.make(x.dtype, {x.dim(0), config.ffn_dim()});  // [T, ffn]
-  be.rms_norm(h, x, ffn_norm1,
-              {.eps = config.norm_eps, .scale = mod.ffn_scale, .feeds = &gate_up});
+  be.rms_norm(h, x, ffn_norm1, {.eps = config.norm_eps, .scale = mod.ffn_scale, .feeds = &gate_up});
   be.swiglu(activated, h, gate_up, {.feeds = &down});
   be.linear(y, activated, down);
   be.add_gated_rms_norm(x, y, ffn_norm2, {.eps = config.norm_eps, .gate = mod.ffn_gate});

@@ -80,9 +80,8 @@ struct Block {
     const auto to = [&](const OpCase::WeightPair& weight) { return feeds ? &v(weight) : nullptr; };
     be.rms_norm(v(h), v(x), v(norm), {.eps = 1e-5F, .feeds = to(qkv)});
     be.linear(v(turned), v(h), v(qkv));
-    be.qk_norm_rope(
-        v(turned), v(head_norm), v(head_norm),
-        {.cos_sin = v(cos_sin), .heads = kHeads, .kv_heads = kHeads, .eps = 1e-5F});
+    be.qk_norm_rope(v(turned), v(head_norm), v(head_norm),
+                    {.cos_sin = v(cos_sin), .heads = kHeads, .kv_heads = kHeads, .eps = 1e-5F});
     be.attention(v(h), v(turned),
                  {.heads = kHeads, .kv_heads = kHeads, .scale = 0.088F, .feeds = to(mix)});
     be.linear(v(mixed), v(h), v(mix));

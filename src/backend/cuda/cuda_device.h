@@ -109,7 +109,8 @@ class CudaBackend final : public Backend {
   Tensor as_operand(const Tensor& x, std::byte* target);
   // Whether a matrix [out, in] of this size is to be stored as e4m3.
   bool takes_fp8(std::int64_t out, std::int64_t in) const;
-  // out's own memory as an e4m3 matrix for the product that out feeds; empty where it wants numbers.
+  // out's own memory as an e4m3 matrix for the product that out feeds; empty where it wants
+  // numbers.
   kernels::Fp8Matrix fp8_in_place(const Tensor& out, const Weight* feeds) const;
   // With an e4m3 matrix.
   void multiply_fp8(const Product& product, const kernels::GemmArgs& args);
@@ -143,7 +144,7 @@ class CudaBackend final : public Backend {
   cudaStream_t stream_ = nullptr;
   std::unique_ptr<Matmul> matmul_;
   std::unique_ptr<Uploader> uploader_;
-  unsigned* counters_ = nullptr;  // of attention's parts; zero between launches
+  unsigned* counters_ = nullptr;        // of attention's parts; zero between launches
   unsigned* greatest_value_ = nullptr;  // bits of the greatest magnitude of v in bounded_
   std::variant<std::monostate, Product, GatedNorm> held_back_;
   // These two of the operation just before; absent for nothing.

@@ -1,5 +1,5 @@
-// The operations but products (cuda_products.cc), each handed to the kernel that suits its types and
-// sizes.
+// The operations but products (cuda_products.cc), each handed to the kernel that suits its types
+// and sizes.
 #include <algorithm>
 
 #include "backend/cuda/check_cuda.h"
@@ -92,8 +92,7 @@ void CudaBackend::do_attention(const Tensor& out, const Tensor& qkv, const Atten
   } else if (hopper_ && !args.causal) {
     const kernels::AttentionMemory memory{.partial = scratch(kernels::attention_partial_bytes()),
                                           .counters = counters_};
-    const kernels::Fp8Matrix fp8 =
-        bounded ? fp8_in_place(out, args.feeds) : kernels::Fp8Matrix{};
+    const kernels::Fp8Matrix fp8 = bounded ? fp8_in_place(out, args.feeds) : kernels::Fp8Matrix{};
     kernels::attention_128_sm90(out, {.out = fp8, .greatest_value = greatest_value_}, qkv, shape,
                                 memory, stream);
     if (fp8.data != nullptr) quantized_ = {out, fp8};

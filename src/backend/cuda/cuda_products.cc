@@ -129,8 +129,7 @@ void CudaBackend::do_linear(const Tensor& out, const Tensor& x, const Weight& we
                             const LinearArgs& args) {
   const Product product{out, x, weight, quantized_};
   static_cast<void>(start());
-  const bool plain =
-      args.bias.empty() && args.activation == Activation::None && !args.accumulate;
+  const bool plain = args.bias.empty() && args.activation == Activation::None && !args.accumulate;
   if (plain && fused_linear(out, x) && fills_tiles(out.dim(0), out.dim(1))) {
     held_back_ = product;
   } else {
@@ -174,15 +173,14 @@ void CudaBackend::enqueue_linear(const Product& product, const LinearArgs& args)
 
 void CudaBackend::do_qk_norm_rope(const Tensor& qkv, const Tensor& q_norm, const Tensor& k_norm,
                                   const RopeArgs& args) {
-  const kernels::RopeInputs inputs{
-      .q_norm = q_norm.as<float>(),
-      .k_norm = k_norm.as<float>(),
-      .cos_sin = args.cos_sin.as<float>(),
-      .heads = args.heads,
-      .kv_heads = args.kv_heads,
-      .head_dim = qkv.dim(1) / (args.heads + 2 * args.kv_heads),
-      .eps = args.eps,
-      .interleaved = args.pairing == Pairing::Interleaved};
+  const kernels::RopeInputs inputs{.q_norm = q_norm.as<float>(),
+                                   .k_norm = k_norm.as<float>(),
+                                   .cos_sin = args.cos_sin.as<float>(),
+                                   .heads = args.heads,
+                                   .kv_heads = args.kv_heads,
+                                   .head_dim = qkv.dim(1) / (args.heads + 2 * args.kv_heads),
+                                   .eps = args.eps,
+                                   .interleaved = args.pairing == Pairing::Interleaved};
   const auto* held = std::get_if<Product>(&held_back_);
   const bool fits = inputs.interleaved && inputs.head_dim == kRopeHeadDim && aligned(q_norm) &&
                     aligned(k_norm) && aligned(args.cos_sin);

@@ -42,7 +42,8 @@ Weight CudaBackend::do_load_matrix(Arena& slab, std::span<const Tensor> parts, M
   }
   const Weight weight{.data = matrix.data, .out = out, .in = in, .dtype = matrix.dtype};
   if (!slab.measuring()) {
-    if (fp8) check_cuda(cudaMemsetAsync(fp8_matrix_of(weight).longest, 0, sizeof(unsigned), start()));
+    if (fp8)
+      check_cuda(cudaMemsetAsync(fp8_matrix_of(weight).longest, 0, sizeof(unsigned), start()));
     std::int64_t begin = 0;
     int index = 0;
     for (const Tensor& part : parts) {

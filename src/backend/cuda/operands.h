@@ -1,4 +1,5 @@
-// Operands of products as they lie in memory: sizes, alignment, and e4m3 matrices with their scales.
+// Operands of products as they lie in memory: sizes, alignment, and e4m3 matrices with their
+// scales.
 #pragma once
 
 #include <cstddef>

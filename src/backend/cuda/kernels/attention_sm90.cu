@@ -294,8 +294,8 @@ __device__ void write_fp8(const Sums& sums, const Softmax& softmax, const Argume
     if (place.head == 0 && thread % 4 == 0) args.fp8.out.scales[out_row] = scale.value;
 #pragma unroll
     for (int j = 0; j < kHeadDim / 8; ++j) {
-      *reinterpret_cast<std::uint16_t*>(target + 8 * j) = pack_fp8(
-          sums[4 * j + 2 * r] * inverse, sums[4 * j + 2 * r + 1] * inverse, scale);
+      *reinterpret_cast<std::uint16_t*>(target + 8 * j) =
+          pack_fp8(sums[4 * j + 2 * r] * inverse, sums[4 * j + 2 * r + 1] * inverse, scale);
     }
   }
 }

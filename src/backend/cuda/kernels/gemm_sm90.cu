@@ -24,6 +24,7 @@ constexpr int kThreads = 384;
 constexpr int kConsumers = 2;          // warpgroups that multiply
 constexpr int kBoxWidth = 16;          // pixels of a convolution's tile
 constexpr int kChunkBytes = 64 * 128;  // [64 rows, 64 columns] on the way out
+constexpr int kHeadDim = 128;          // of heads that are turned
 
 enum class Operand { Matrix, Map, Fp8 };
 
@@ -79,7 +80,9 @@ struct Item {
   bool share_w;
 };
 
-constexpr int kGroup = 16;  // row pairs that walk over the columns together, for the L2's sake
+// Row pairs that walk over the columns together, for the L2's sake: at 3840 inputs their x and the
+// weights beside it are about as large, the least that a wave reads.
+constexpr int kGroup = 8;
 
 __device__ __forceinline__ int items_of(const Work& work) {
   return work.row_tiles / 2 * work.column_tiles +
@@ -311,57 +314,61 @@ __device__ void apply_scales(float (&d)[kColumns / 2], const Work& work, const I
   }
 }
 
-// qk_norm_rope() on the sums: a thread holds both numbers of a pair, four neighbours hold a row of
-// every head in the tile.
+// The reciprocal root of the mean square of one row's part of a head, of which four neighbours hold
+// parts: d is the head's first sum.
+__device__ __forceinline__ float inverse_length(const float* d, int r, float eps) {
+  float squares = 0;
+#pragma unroll
+  for (int j = 0; j < kHeadDim / 8; ++j) {
+#pragma unroll
+    for (int e = 4 * j + 2 * r; e < 4 * j + 2 * r + 2; ++e) squares = fmaf(d[e], d[e], squares);
+  }
+  squares += __shfl_xor_sync(0xffffffffU, squares, 1);
+  squares += __shfl_xor_sync(0xffffffffU, squares, 2);
+  return rsqrtf(squares / kHeadDim + eps);
+}
+
+// qk_norm_rope() on the sums: a thread holds both numbers of a pair. An angle is loaded once for
+// all heads of the tile, for a warp finds each row's in another line of the cache.
 template <int kRows, int kColumns>
 __device__ void turn_heads(float (&d)[kColumns / 2], const Work& work, const Item& item,
                            int first_row) {
-  constexpr int kHeadDim = 128;
-  constexpr int kHead = kHeadDim / 2;  // numbers that a thread holds of a head
+  constexpr int kHeads = kColumns / kHeadDim;
+  constexpr int kAtOnce = 8;  // angles in flight
   const RopeInputs& rope = work.rope;
   const int thread = static_cast<int>(threadIdx.x) % 128;
   const int first_column = thread % 4 * 2;
   const int first = item.row_tile * kRows + first_row + thread / 32 * 16 + thread % 32 / 4;
+  const int first_head = item.column_tile * kHeads;
+  if (first_head >= rope.heads + rope.kv_heads) return;
 #pragma unroll
-  for (int h = 0; h < kColumns / kHeadDim; ++h) {
-    const int head = item.column_tile * (kColumns / kHeadDim) + h;
-    if (head >= rope.heads + rope.kv_heads) continue;
-    const float* weights = (head < rope.heads ? rope.q_norm : rope.k_norm) + first_column;
+  for (int r = 0; r < 2; ++r) {
+    float inverse[kHeads];
 #pragma unroll
-    for (int r = 0; r < 2; ++r) {
-      float squares = 0;
+    for (int h = 0; h < kHeads; ++h) inverse[h] = inverse_length(d + h * kHeadDim / 2, r, rope.eps);
+    // Rows beyond the last turn as the last and are not stored.
+    const float* angles = rope.cos_sin +
+                          static_cast<std::int64_t>(min(first + 8 * r, work.rows - 1)) * kHeadDim +
+                          first_column;
 #pragma unroll
-      for (int j = 0; j < kHeadDim / 8; ++j) {
+    for (int begin = 0; begin < kHeadDim / 8; begin += kAtOnce) {
+      float2 turn[kAtOnce];
 #pragma unroll
-        for (int e = 0; e < 2; ++e) {
-          const float value = d[h * kHead + 4 * j + 2 * r + e];
-          squares = fmaf(value, value, squares);
-        }
-      }
-      squares += __shfl_xor_sync(0xffffffffU, squares, 1);
-      squares += __shfl_xor_sync(0xffffffffU, squares, 2);
-      const float inverse = rsqrtf(squares / kHeadDim + rope.eps);
-      // Rows beyond the last turn as the last and are not stored.
-      const float* angles = rope.cos_sin +
-                            static_cast<std::int64_t>(min(first + 8 * r, work.rows - 1)) * kHeadDim +
-                            first_column;
-      constexpr int kAtOnce = 8;  // loads in flight
+      for (int j = 0; j < kAtOnce; ++j)
+        turn[j] = __ldg(reinterpret_cast<const float2*>(angles + (begin + j) * 8));
 #pragma unroll
-      for (int begin = 0; begin < kHeadDim / 8; begin += kAtOnce) {
-        float2 weight[kAtOnce];
-        float2 turn[kAtOnce];
+      for (int h = 0; h < kHeads; ++h) {
+        if (first_head + h >= rope.heads + rope.kv_heads) continue;
+        const float* weights =
+            (first_head + h < rope.heads ? rope.q_norm : rope.k_norm) + first_column;
 #pragma unroll
         for (int j = 0; j < kAtOnce; ++j) {
-          weight[j] = __ldg(reinterpret_cast<const float2*>(weights + (begin + j) * 8));
-          turn[j] = __ldg(reinterpret_cast<const float2*>(angles + (begin + j) * 8));
-        }
-#pragma unroll
-        for (int j = 0; j < kAtOnce; ++j) {
-          float* pair = &d[h * kHead + 4 * (begin + j) + 2 * r];
-          const float a = pair[0] * inverse * weight[j].x;
-          const float b = pair[1] * inverse * weight[j].y;
-          pair[0] = a * turn[j].x - b * turn[j].y;
-          pair[1] = a * turn[j].y + b * turn[j].x;
+          const float2 weight = __ldg(reinterpret_cast<const float2*>(weights + (begin + j) * 8));
+          float* pair = &d[h * kHeadDim / 2 + 4 * (begin + j) + 2 * r];
+          const float x = pair[0] * inverse[h] * weight.x;
+          const float y = pair[1] * inverse[h] * weight.y;
+          pair[0] = x * turn[j].x - y * turn[j].y;
+          pair[1] = x * turn[j].y + y * turn[j].x;
         }
       }
     }
@@ -371,15 +378,14 @@ __device__ void turn_heads(float (&d)[kColumns / 2], const Work& work, const Ite
 // Raises what is known of the greatest magnitude of v to that of these sums.
 template <int kColumns>
 __device__ void raise_greatest(const float (&d)[kColumns / 2], const Work& work, const Item& item) {
-  constexpr int kHeadDim = 128;
-  constexpr int kHead = kHeadDim / 2;
+  constexpr int kHeads = kColumns / kHeadDim;
   float greatest = 0;
 #pragma unroll
-  for (int h = 0; h < kColumns / kHeadDim; ++h) {
-    if (item.column_tile * (kColumns / kHeadDim) + h < work.rope.heads + work.rope.kv_heads)
-      continue;
+  for (int h = 0; h < kHeads; ++h) {
+    if (item.column_tile * kHeads + h < work.rope.heads + work.rope.kv_heads) continue;
 #pragma unroll
-    for (int i = 0; i < kHead; ++i) greatest = fmaxf(greatest, fabsf(d[h * kHead + i]));
+    for (int i = 0; i < kHeadDim / 2; ++i)
+      greatest = fmaxf(greatest, fabsf(d[h * kHeadDim / 2 + i]));
   }
 #pragma unroll
   for (int step = 16; step > 0; step /= 2)
@@ -393,8 +399,8 @@ __device__ __forceinline__ float swiglu_at(const float* d, int g, int pair) {
   return swish(d[8 * g + 2 * pair]) * d[8 * g + 2 * pair + 1];
 }
 
-// Writes silu(gate) * up of 64 rows to a chunk as e4m3. No gate and no up exceeds the product of the
-// lengths that it is a product of, so the scale needs nothing but these.
+// Writes silu(gate) * up of 64 rows to a chunk as e4m3. No gate and no up exceeds the product of
+// the lengths that it is a product of, so the scale needs nothing but these.
 template <int kRows, int kColumns>
 __device__ __forceinline__ void fill_swiglu_fp8(std::uint32_t chunk, const float (&d)[kColumns / 2],
                                                 const Work& work, const Item& item, int first_row) {

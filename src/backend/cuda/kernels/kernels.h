@@ -56,9 +56,10 @@ struct Fp8Matrix {
   void* data = nullptr;
   float* scales = nullptr;
   std::int64_t rows = 0;
-  std::int64_t columns = 0;    // a multiple of 16
-  float* lengths = nullptr;    // of each row, or null
-  unsigned* longest = nullptr;  // bits of the greatest length so far, raised by quantize_rows(); or null
+  std::int64_t columns = 0;  // a multiple of 16
+  float* lengths = nullptr;  // of each row, or null
+  unsigned* longest =
+      nullptr;  // bits of the greatest length so far, raised by quantize_rows(); or null
 };
 // Rows of out from source's, placed as by place_rows() (quantize.cu).
 void quantize_rows(const Fp8Matrix& out, const Tensor& source, const RowPlacement& placement,

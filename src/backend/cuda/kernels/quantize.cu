@@ -12,7 +12,6 @@ namespace {
 
 constexpr int kThreads = 256;
 
-
 // One block a row, read twice: the second time from the cache. Columns are a multiple of 8.
 template <typename T>
 __global__ void __launch_bounds__(kThreads)

@@ -305,6 +305,23 @@ TEST(CpuBackend, RefusesAWeightLoadedForAnotherOperation) {
             ErrorCode::InvalidArgument);
 }
 
+TEST(CpuBackend, RefusesAMatrixThatCannotBeFed) {
+  Rig rig(1, cpu::Isa::Best);
+  const Tensor x = rig.tensor({2, 8}, 1);
+  const Tensor out = rig.tensor({2, 8}, 2);
+  const Weight narrow = rig.matrix(4, 6, MatrixRole::Linear);
+  const Weight gate_up = rig.matrix(8, 8, MatrixRole::GateUp);
+  const Tensor qkv = rig.tensor({2, 24}, 3);
+  const auto refuses = [](const auto& call) {
+    EXPECT_NE(std::string(error_of(call).what()).find("a matrix of 6 inputs"), std::string::npos);
+  };
+  refuses([&] { rig.backend().swiglu(out, x, gate_up, {.feeds = &narrow}); });
+  refuses([&] { rig.backend().rms_norm(out, x, rig.tensor({8}, 4), {.feeds = &narrow}); });
+  refuses([&] {
+    rig.backend().attention(out, qkv, {.heads = 1, .kv_heads = 1, .scale = 1, .feeds = &narrow});
+  });
+}
+
 // Loaded weights are kept in files (Backend::weight_layout): when this fails, the bytes have
 // changed and kWeightLayout must be raised.
 TEST(CpuBackend, LoadedWeightsAreTheBytesOfTheirLayout) {

@@ -271,14 +271,30 @@ void Backend::fill_rows(const Tensor& out, const Tensor& row) {
   if (out.dim(0) > 0) do_fill_rows(out, row);
 }
 
+void Backend::blend(const Tensor& x, const Tensor& y, const Tensor& mask) {
+  expect_rank(x, 2, "blend", "x");
+  expect_dtype(x, DType::F32, "blend", "x");
+  for (const auto& [tensor, name] : {std::pair{&y, "y"}, {&mask, "mask"}}) {
+    expect_shape(*tensor, x.shape, "blend", name);
+    expect_dtype(*tensor, DType::F32, "blend", name);
+  }
+  do_blend(x, y, mask);
+}
+
 void Backend::conv2d(const Tensor& out, const Tensor& x, const Weight& weight,
                      const ConvArgs& args) {
   if (weight.empty()) reject("conv2d", "weight", "absent", "a kernel");
   expect_rank(x, 3, "conv2d", "x");
   expect_activation(*this, x, "conv2d", "x");
-  const std::int64_t factor = args.upsample_2x ? 2 : 1;
   expect_shape(x, {x.dim(0), x.dim(1), weight.in}, "conv2d", "x");
-  expect_shape(out, {x.dim(0) * factor, x.dim(1) * factor, weight.out}, "conv2d", "out");
+  if (args.downsample_2x) {
+    if (weight.kernel != 3 || args.upsample_2x)
+      reject("conv2d", "downsample_2x", "true", "a 3x3 kernel without upsample_2x");
+    expect_shape(out, {x.dim(0) / 2, x.dim(1) / 2, weight.out}, "conv2d", "out");
+  } else {
+    const std::int64_t factor = args.upsample_2x ? 2 : 1;
+    expect_shape(out, {x.dim(0) * factor, x.dim(1) * factor, weight.out}, "conv2d", "out");
+  }
   expect_dtype(out, x.dtype, "conv2d", "out");
   expect_optional_vector(args.bias, weight.out, "conv2d", "bias");
   do_conv2d(out, x, weight, args);

@@ -122,6 +122,7 @@ struct AttentionArgs {
 struct ConvArgs {
   Tensor bias = {};          // [out] f32, or absent
   bool upsample_2x = false;  // read x as if each pixel were a 2x2 square: nearest upsampling, fused
+  bool downsample_2x = false;  // keep the pixels of odd rows and columns alone: stride 2
   bool accumulate = false;   // add to what out holds
 };
 
@@ -301,8 +302,13 @@ class Backend {
   // Every row of out [T, D] becomes row [D] f32.
   void fill_rows(const Tensor& out, const Tensor& row);
 
+  // x = mask * x + (1 - mask) * y, element by element. x, y, mask [T, D] f32; mask 0 to 1.
+  // Source: diffusers ZImageInpaintPipeline.__call__.
+  void blend(const Tensor& x, const Tensor& y, const Tensor& mask);
+
   // Stride 1, zero padding kernel / 2: out [H, W, out], x [H, W, in], or x [H/2, W/2, in] with
-  // upsample_2x.
+  // upsample_2x. With downsample_2x, of a 3x3 kernel, out [H/2, W/2, out] rounded down: the same as
+  // stride 2 with zeros to the right and below. Source: diffusers Downsample2D.
   void conv2d(const Tensor& out, const Tensor& x, const Weight& weight, const ConvArgs& args = {});
 
   // out = activation((x - mean) / sqrt(variance + eps) * weight + bias), statistics over each group
@@ -339,6 +345,7 @@ class Backend {
   virtual void do_add_scaled(const Tensor& x, const Tensor& y, float factor) = 0;
   virtual void do_cast(const Tensor& out, const Tensor& x) = 0;
   virtual void do_fill_rows(const Tensor& out, const Tensor& row) = 0;
+  virtual void do_blend(const Tensor& x, const Tensor& y, const Tensor& mask) = 0;
   virtual void do_conv2d(const Tensor& out, const Tensor& x, const Weight& weight,
                          const ConvArgs& args) = 0;
   virtual void do_group_norm(const Tensor& out, const Tensor& x, const Tensor& weight,

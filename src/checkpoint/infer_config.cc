@@ -48,6 +48,7 @@ class Extents {
                                             std::to_string(b));
   }
 
+  bool has(const std::string& tensor) const { return tensors_.contains(tensor); }
   const std::string& name() const { return name_; }
 
  private:
@@ -121,6 +122,7 @@ Json vae_config(const Extents& extents) {
           {"scaling_factor", 0.3611},
           {"shift_factor", 0.1159},
           {"up_block_types", types},
+          {"use_quant_conv", extents.has("quant_conv.weight")},
           {"use_post_quant_conv", false}};
 }
 

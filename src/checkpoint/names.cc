@@ -54,16 +54,18 @@ constexpr std::array kLlamaLayer = {Renaming{"attn_norm.", "input_layernorm."},
                                     Renaming{"ffn_down.", "mlp.down_proj."}};
 
 // Source: convert_ldm_vae_checkpoint in loaders/single_file_utils.py of diffusers.
-constexpr std::array kVaeBegins = {
-    Renaming{"decoder.mid.block_1.", "decoder.mid_block.resnets.0."},
-    Renaming{"decoder.mid.block_2.", "decoder.mid_block.resnets.1."},
-    Renaming{"decoder.mid.attn_1.norm.", "decoder.mid_block.attentions.0.group_norm."},
-    Renaming{"decoder.mid.attn_1.q.", "decoder.mid_block.attentions.0.to_q."},
-    Renaming{"decoder.mid.attn_1.k.", "decoder.mid_block.attentions.0.to_k."},
-    Renaming{"decoder.mid.attn_1.v.", "decoder.mid_block.attentions.0.to_v."},
-    Renaming{"decoder.mid.attn_1.proj_out.", "decoder.mid_block.attentions.0.to_out.0."},
-    Renaming{"decoder.norm_out.", "decoder.conv_norm_out."}};
+constexpr std::array kVaeBegins = {Renaming{"mid.block_1.", "mid_block.resnets.0."},
+                                   Renaming{"mid.block_2.", "mid_block.resnets.1."},
+                                   Renaming{"mid.attn_1.norm.", "mid_block.attentions.0.group_norm."},
+                                   Renaming{"mid.attn_1.q.", "mid_block.attentions.0.to_q."},
+                                   Renaming{"mid.attn_1.k.", "mid_block.attentions.0.to_k."},
+                                   Renaming{"mid.attn_1.v.", "mid_block.attentions.0.to_v."},
+                                   Renaming{"mid.attn_1.proj_out.", "mid_block.attentions.0.to_out.0."},
+                                   Renaming{"norm_out.", "conv_norm_out."}};
+constexpr std::string_view kDecoder = "decoder.";
+constexpr std::string_view kEncoder = "encoder.";
 constexpr std::string_view kVaeLevel = "decoder.up.";
+constexpr std::string_view kEncoderLevel = "encoder.down.";
 
 template <std::size_t kCount>
 const Renaming* find_begin(const std::array<Renaming, kCount>& table, std::string_view name) {
@@ -117,12 +119,14 @@ std::optional<std::string> from_native(std::string_view name) {
   return std::nullopt;
 }
 
-// Of one level of the decoder, `rest` behind "decoder.up.3.".
+// Of one level of the decoder or the encoder, `rest` behind "decoder.up.3.".
 std::string vae_level(std::string_view rest) {
   constexpr std::string_view kBlock = "block.";
   constexpr std::string_view kShortcut = "nin_shortcut.";
-  constexpr Renaming kUpsample = {"upsample.conv.", "upsamplers.0.conv."};
-  if (rest.starts_with(kUpsample.from)) return replaced_begin(rest, kUpsample);
+  constexpr std::array kSampling = {Renaming{"upsample.conv.", "upsamplers.0.conv."},
+                                    Renaming{"downsample.conv.", "downsamplers.0.conv."}};
+  if (const Renaming* const entry = find_begin(kSampling, rest))
+    return replaced_begin(rest, *entry);
   if (!rest.starts_with(kBlock)) return std::string(rest);
   std::string name = "resnets." + std::string(rest.substr(kBlock.size()));
   const std::size_t shortcut = name.find(kShortcut);
@@ -134,8 +138,9 @@ std::string vae_level(std::string_view rest) {
 void adapt_shape(std::string_view name, HostTensor& tensor) {
   if (tensor.is_quantized()) return;
   const Shape& shape = tensor.shape;
-  if (name.starts_with("decoder.mid_block.attentions.") && shape.rank() == 4 && shape[2] == 1 &&
-      shape[3] == 1) {
+  const bool attends = name.starts_with("decoder.mid_block.attentions.") ||
+                       name.starts_with("encoder.mid_block.attentions.");
+  if (attends && shape.rank() == 4 && shape[2] == 1 && shape[3] == 1) {
     tensor.shape = {shape[0], shape[1]};
   } else if (name.ends_with("_pad_token") && shape.rank() == 1) {
     tensor.shape = {1, shape[0]};
@@ -213,8 +218,17 @@ NameTranslation::NameTranslation(const std::map<std::string, HostTensor, std::le
 std::string NameTranslation::translated(std::string_view name) const {
   if (const auto llama = from_llama(name)) return *llama;
   if (const auto native = from_native(name)) return *native;
-  if (const Renaming* const entry = find_begin(kVaeBegins, name))
-    return replaced_begin(name, *entry);
+  for (const std::string_view network : {kDecoder, kEncoder}) {
+    if (!name.starts_with(network)) continue;
+    const std::string_view rest = name.substr(network.size());
+    if (const Renaming* const entry = find_begin(kVaeBegins, rest))
+      return std::string(network) + replaced_begin(rest, *entry);
+  }
+  if (name.starts_with(kEncoderLevel)) {
+    if (const auto level = split_index(name.substr(kEncoderLevel.size()))) {
+      return "encoder.down_blocks." + std::to_string(level->index) + "." + vae_level(level->rest);
+    }
+  }
   if (name.starts_with(kVaeLevel)) {
     if (const auto level = split_index(name.substr(kVaeLevel.size()))) {
       return "decoder.up_blocks." + std::to_string(levels_ - 1 - level->index) + "." +

@@ -45,6 +45,11 @@ TEST(NameTranslation, KnowsEverySpelling) {
       {"decoder.mid.block_2.norm1.weight", "decoder.mid_block.resnets.1.norm1.weight"},
       {"decoder.mid.attn_1.proj_out.bias", "decoder.mid_block.attentions.0.to_out.0.bias"},
       {"decoder.norm_out.bias", "decoder.conv_norm_out.bias"},
+      {"encoder.down.1.block.0.nin_shortcut.weight",
+       "encoder.down_blocks.1.resnets.0.conv_shortcut.weight"},
+      {"encoder.down.2.downsample.conv.bias", "encoder.down_blocks.2.downsamplers.0.conv.bias"},
+      {"encoder.mid.block_1.norm1.weight", "encoder.mid_block.resnets.0.norm1.weight"},
+      {"encoder.norm_out.bias", "encoder.conv_norm_out.bias"},
       {"blk.x.attn_q.weight", "blk.x.attn_q.weight"}};
   for (const auto& [stored, expected] : pairs) {
     EXPECT_THAT(names_of(stored), testing::ElementsAre(std::string(expected) + " [6, 2]"));
@@ -60,6 +65,8 @@ TEST(NameTranslation, CutsFusedProjectionsAndAdaptsShapes) {
               testing::ElementsAre("layers.0.attention.qkv.weight [7, 2]"));
   EXPECT_THAT(names_of("decoder.mid.attn_1.q.weight", {4, 4, 1, 1}),
               testing::ElementsAre("decoder.mid_block.attentions.0.to_q.weight [4, 4]"));
+  EXPECT_THAT(names_of("encoder.mid.attn_1.q.weight", {4, 4, 1, 1}),
+              testing::ElementsAre("encoder.mid_block.attentions.0.to_q.weight [4, 4]"));
   EXPECT_THAT(names_of("x_pad_token", {8}), testing::ElementsAre("x_pad_token [1, 8]"));
   EXPECT_THAT(names_of("norm_final.weight"), testing::IsEmpty());
 }

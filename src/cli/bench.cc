@@ -4,7 +4,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <chrono>
 #include <filesystem>
 #include <map>
@@ -26,6 +25,7 @@ using Clock = std::chrono::steady_clock;
 
 double seconds_of(const Timings& timings, Stage stage) {
   switch (stage) {
+    case Stage::EncodeImage: return timings.encode_image;
     case Stage::EncodePrompt: return timings.encode_prompt;
     case Stage::Denoise: return timings.denoise;
     case Stage::Decode: return timings.decode;
@@ -36,6 +36,7 @@ double seconds_of(const Timings& timings, Stage stage) {
 // Forwards of a stage's network.
 std::int64_t calls_of(Stage stage, const Request& request, const Plan& plan) {
   switch (stage) {
+    case Stage::EncodeImage: return 1;
     case Stage::EncodePrompt: return *request.guidance > 0 ? 2 : 1;
     case Stage::Denoise: return plan.evaluations * plan.passes();
     case Stage::Decode: return plan.count;
@@ -151,7 +152,10 @@ BenchReport run_bench(Pipeline& pipeline, const Request& request, int repeat) {
   report.ceilings = pipeline.measure_ceilings();
   const Plan plan = pipeline.plan(request);
   report.choices = choices_text(plan);
+  std::vector<Stage> stages;
   for (const StagePlan& stage : plan.stages) {
+    if (!stage.runs) continue;
+    stages.push_back(stage.stage);
     report.stages.push_back({.name = std::string(name_of(stage.stage)),
                              .calls = calls_of(stage.stage, report.request, plan),
                              .flops = stage.flops,
@@ -160,15 +164,16 @@ BenchReport run_bench(Pipeline& pipeline, const Request& request, int repeat) {
   Timings timings;
   // The last call of a stage comes while all of its memory is taken.
   report.first_seconds = timed(pipeline, request, timings, [&](const Progress& progress) {
-    report.stages[static_cast<std::size_t>(progress.stage)].memory = pipeline.memory_in_use();
+    const auto at = std::find(stages.begin(), stages.end(), progress.stage) - stages.begin();
+    report.stages[static_cast<std::size_t>(at)].memory = pipeline.memory_in_use();
   });
   report.load_seconds = timings.load;
   std::vector<double> whole;
-  std::array<std::vector<double>, 3> seconds;
+  std::vector<std::vector<double>> seconds(stages.size());
   for (int i = 0; i < repeat; ++i) {
     whole.push_back(timed(pipeline, request, timings));
-    for (const Stage stage : {Stage::EncodePrompt, Stage::Denoise, Stage::Decode})
-      seconds[static_cast<std::size_t>(stage)].push_back(seconds_of(timings, stage));
+    for (std::size_t at = 0; at < stages.size(); ++at)
+      seconds[at].push_back(seconds_of(timings, stages[at]));
   }
   report.warm_seconds = median(whole);
   report.least_seconds = *std::min_element(whole.begin(), whole.end());

@@ -18,6 +18,7 @@
 #include "cli/json_line.h"
 #include "cli/metadata.h"
 #include "cli/output_file.h"
+#include "cli/picture_options.h"
 #include "cli/pipeline_options.h"
 #include "cli/plan.h"
 #include "cli/progress.h"
@@ -43,6 +44,7 @@ void tell_plan(Console& console, const Plan& plan) {
   constexpr double kMebibyte = 1024.0 * 1024.0;
   const auto mib = [](std::size_t bytes) { return static_cast<double>(bytes) / kMebibyte; };
   for (const StagePlan& stage : plan.stages) {
+    if (!stage.runs) continue;
     console.detail(fmt::format(
         "plan: {}: weights {:.1f} MiB, activations {:.1f} MiB, workspace {:.1f} MiB, {:.1f} GFLOP",
         zimage::name_of(stage.stage), mib(stage.weights), mib(stage.activations),
@@ -54,7 +56,7 @@ void tell_plan(Console& console, const Plan& plan) {
                                    [](const StagePlan& stage) { return stage.streamed > 0; });
   const bool fits = plan.total <= plan.available;
   const bool splits = plan.pictures_per_pass < plan.count;
-  if (fits && (splits || streams || plan.tile > 0))
+  if (fits && (splits || streams || plan.tile > 0 || plan.encoder_tile > 0))
     console.note("to save memory: " + choices_text(plan));
 }
 
@@ -77,12 +79,14 @@ void tell_result(Console& console, const Result& result) {
 
 // Seconds of everything up to here, as `-v` and `--json` tell them.
 OrderedJson stage_seconds(const Timings& timings, double save, double total) {
-  return {{"load", timings.load},
-          {"text_encoder", timings.encode_prompt},
-          {"denoise", timings.denoise},
-          {"decode", timings.decode},
-          {"save", save},
-          {"total", total}};
+  OrderedJson seconds{{"load", timings.load}};
+  if (timings.encode_image > 0) seconds["image_encoder"] = timings.encode_image;
+  seconds.update(OrderedJson{{"text_encoder", timings.encode_prompt},
+                             {"denoise", timings.denoise},
+                             {"decode", timings.decode},
+                             {"save", save},
+                             {"total", total}});
+  return seconds;
 }
 
 void tell_times(Console& console, const OrderedJson& seconds, std::int64_t forwards) {
@@ -131,6 +135,7 @@ Request request_of(const GenerateOptions& options) {
 void generate(const GenerateOptions& options, Interrupt& interrupt) {
   const Clock::time_point start = Clock::now();
   const Request request = request_of(options);
+  const SourceFiles sources = source_files(options.draw.pictures);
   interrupt.watch(OutputFile::abandon);
   Console console(options.verbosity);
   const LogToConsole log(console);
@@ -161,7 +166,8 @@ void generate(const GenerateOptions& options, Interrupt& interrupt) {
                         .device = device,
                         .precision = options.draw.precision,
                         .encoding = options.draw.encoding,
-                        .cpu_kernel = options.draw.cpu_kernel};
+                        .cpu_kernel = options.draw.cpu_kernel,
+                        .sources = sources};
   const Clock::time_point save_start = Clock::now();
   OrderedJson seconds;
   for (std::size_t i = 0; i < outputs.size(); ++i) {

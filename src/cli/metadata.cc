@@ -25,6 +25,10 @@ const char* a1111_sampler(Sampler sampler) {
   return "?";
 }
 
+OrderedJson file_json(const SourceFile& file) {
+  return {{"file", file.name}, {"sha256", file.sha256}};
+}
+
 }  // namespace
 
 const char* name_of(RngKind rng) {
@@ -45,6 +49,7 @@ std::string a1111_parameters(const Provenance& provenance) {
   // the negative prompt, diffusers' for this model from the prompt. Its RNG "NV" is the CUDA
   // generator on any machine.
   std::string schedule;
+  if (request.strength) schedule += fmt::format("Denoising strength: {}, ", *request.strength);
   if (request.shift) schedule += fmt::format("Shift: {}, ", *request.shift);
   if (!request.sigmas.empty())
     schedule += fmt::format("Sigmas: \"{}\", ", fmt::join(request.sigmas, ","));
@@ -62,6 +67,7 @@ OrderedJson sampling_json(const Request& request) {
                    {"sampler", zimage::name_of(request.sampler)}};
   if (!request.sigmas.empty()) json["sigmas"] = request.sigmas;
   if (request.shift) json["shift"] = *request.shift;
+  if (request.strength) json["strength"] = *request.strength;
   json["guidance"] = request.guidance.value_or(0);
   if (request.guidance.value_or(0) == 0) return json;
   json["negative_prompt"] = request.negative_prompt;
@@ -78,6 +84,12 @@ std::string request_json(const Provenance& provenance) {
                    {"width", request.width.value_or(0)},
                    {"height", request.height.value_or(0)}};
   json.update(sampling_json(request));
+  if (!provenance.sources.init_image.name.empty())
+    json["init_image"] = file_json(provenance.sources.init_image);
+  if (!provenance.sources.mask.name.empty()) {
+    json["mask"] = file_json(provenance.sources.mask);
+    json["composite"] = request.composite;
+  }
   json.update(OrderedJson{{"seed", request.seed},
                           {"rng", name_of(request.rng)},
                           {"count", request.count},

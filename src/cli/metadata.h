@@ -9,6 +9,16 @@
 
 namespace zimage::cli {
 
+// A file that a drawing began from.
+struct SourceFile {
+  std::string name;    // without its folder; empty: none
+  std::string sha256;  // of its bytes
+};
+struct SourceFiles {
+  SourceFile init_image = {};
+  SourceFile mask = {};
+};
+
 // How one picture came to be.
 struct Provenance {
   Request request;                  // with every default filled in
@@ -18,6 +28,7 @@ struct Provenance {
   std::string precision = "auto";   // PipelineOptions::precision
   std::string encoding = "auto";    // PipelineOptions::encoding
   std::string cpu_kernel = "best";  // PipelineOptions::cpu_kernel
+  SourceFiles sources = {};
 };
 
 // "cpu" or "cuda".
@@ -28,7 +39,7 @@ const char* name_of(RngKind rng);
 // modules/infotext_utils.py.
 std::string a1111_parameters(const Provenance& provenance);
 
-// How it was sampled: steps, sampler, guidance and, where the request has them, its noise levels
+// How it was sampled: steps, sampler, strength, guidance and, where the request has them, its noise levels
 // and shift; with guidance also what that depends on.
 OrderedJson sampling_json(const Request& request);
 

@@ -11,6 +11,7 @@
 #include "base/quote.h"
 #include "cli/convert_options.h"
 #include "cli/model_options.h"
+#include "cli/picture_options.h"
 #include "cli/pull_options.h"
 #include "cli/sampling_options.h"
 #include "cli/values.h"
@@ -43,6 +44,8 @@ constexpr const char* kGenerateFooter =
     "  zimage generate -m Tongyi-MAI/Z-Image-Turbo -p \"a green leaf\"\n"
     "  zimage generate -p \"a green leaf\" --json | jq .seconds\n"
     "  zimage generate -p \"a green leaf\" -n 4 -o leaf.png\n"
+    "  zimage generate -p \"a yellow leaf\" --init-image leaf.png --strength 0.7\n"
+    "  zimage generate -p \"a ladybird\" --init-image leaf.png --mask middle.png\n"
     "  zimage generate -p \"a green leaf\" -o - > leaf.png\n"
     "\n"
     "Each picture's path is printed to standard output, everything else to standard error. A PNG\n"
@@ -141,15 +144,16 @@ void add_draw_options(CLI::App& app, DrawOptions& options) {
   add_value(
       app, "-W,--width", "N",
       [&options](const std::string& text) { options.width = parse_count("--width", text); },
-      "Pixels (default: the model's)")
+      "Pixels (default: those of --init-image, else the model's)")
       ->group("Picture");
   add_value(
       app, "-H,--height", "N",
       [&options](const std::string& text) { options.height = parse_count("--height", text); },
-      "Pixels (default: the model's)")
+      "Pixels (default: those of --init-image, else the model's)")
       ->group("Picture");
   add_sampling(app, options);
   add_guidance(app, options);
+  add_pictures(app, options.pictures);
   add_count(app, options);
   add_machine_options(app, options);
 }
@@ -305,6 +309,14 @@ void check_exclusions(const CLI::App& command) {
       throw Error(ErrorCode::InvalidArgument, fmt::format("{} and {} exclude each other", a, b));
     }
   }
+  for (const char* dependent : {"--strength", "--mask"}) {
+    if (given(dependent) && !given("--init-image")) {
+      throw Error(ErrorCode::InvalidArgument,
+                  fmt::format("{} has no meaning without --init-image", dependent));
+    }
+  }
+  if (given("--no-composite") && !given("--mask"))
+    throw Error(ErrorCode::InvalidArgument, "--no-composite has no meaning without --mask");
   const CLI::Option* prompt = command.get_option_no_throw("--prompt");
   if (prompt != nullptr && prompt->count() > 1) {
     throw Error(

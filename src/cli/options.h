@@ -30,6 +30,14 @@ struct ModelOptions {
   std::optional<std::string> tokenizer = {};  // or a folder that holds tokenizer.json
 };
 
+// A picture to begin from.
+struct PictureOptions {
+  std::optional<std::string> init_image = {};  // a file
+  std::optional<double> strength = {};
+  std::optional<std::string> mask = {};  // a file
+  bool no_composite = false;
+};
+
 // What `generate`, `plan` and `bench` share: which pictures, and where they are computed.
 struct DrawOptions {
   ModelOptions model;
@@ -43,6 +51,7 @@ struct DrawOptions {
   std::string negative_prompt;
   double cfg_normalization = 0;
   double cfg_truncation = 1;
+  PictureOptions pictures;
   std::int64_t count = 1;  // pictures
   std::string device = "auto";
   std::string precision = "auto";

@@ -3,6 +3,8 @@
 
 #include <utility>
 
+#include "cli/picture_options.h"
+
 namespace zimage::cli {
 
 PipelineOptions pipeline_options(const ModelLocation& place, const DrawOptions& options) {
@@ -24,7 +26,7 @@ PipelineOptions pipeline_options(const ModelLocation& place, const DrawOptions& 
 }
 
 Request draw_request(const DrawOptions& options, std::string prompt) {
-  return {.prompt = std::move(prompt),
+  Request request{.prompt = std::move(prompt),
           .width = options.width,
           .height = options.height,
           .steps = options.steps,
@@ -36,6 +38,8 @@ Request draw_request(const DrawOptions& options, std::string prompt) {
           .cfg_normalization = options.cfg_normalization,
           .cfg_truncation = options.cfg_truncation,
           .count = options.count};
+  read_pictures(request, options.pictures);
+  return request;
 }
 
 }  // namespace zimage::cli

@@ -12,7 +12,8 @@ namespace zimage::cli {
 // Of the commands that draw or plan, but random_weights.
 PipelineOptions pipeline_options(const ModelLocation& place, const DrawOptions& options);
 
-// What is to be drawn of `prompt`, seed and generator left at their defaults.
+// What is to be drawn of `prompt`, seed and generator left at their defaults. Reads the pictures to
+// begin from; throws what that throws.
 Request draw_request(const DrawOptions& options, std::string prompt);
 
 }  // namespace zimage::cli

@@ -31,6 +31,7 @@ std::string picture_table(const PlannedPicture& picture) {
   std::string text = fmt::format("\n{}\n{:<14}{:>12}{:>14}{:>12}{:>10}{:>12}\n", size_text(request),
                                  "MiB", "weights", "activations", "workspace", "other", "total");
   for (const StagePlan& stage : plan.stages) {
+    if (!stage.runs) continue;
     text += fmt::format("{:<14}{:>12}{:>14}{:>12}{:>10}{:>12}\n", zimage::name_of(stage.stage),
                         mebibytes(stage.weights), mebibytes(stage.activations),
                         mebibytes(stage.workspace), mebibytes(other_bytes(stage)),
@@ -44,6 +45,7 @@ std::string picture_table(const PlannedPicture& picture) {
 OrderedJson picture_json(const PlannedPicture& picture) {
   OrderedJson stages = OrderedJson::array();
   for (const StagePlan& stage : picture.plan.stages) {
+    if (!stage.runs) continue;
     stages.push_back({{"name", zimage::name_of(stage.stage)},
                       {"weights_bytes", stage.weights},
                       {"activations_bytes", stage.activations},
@@ -65,6 +67,7 @@ OrderedJson picture_json(const PlannedPicture& picture) {
           {"stages", stages},
           {"keep", picture.plan.keep == Keep::All ? "all" : "none"},
           {"tile", picture.plan.tile},
+          {"encoder_tile", picture.plan.encoder_tile},
           {"total_bytes", picture.plan.total},
           {"available_bytes", picture.plan.available},
           {"fits", picture.plan.total <= picture.plan.available}};
@@ -98,6 +101,7 @@ std::string size_text(const Request& request) {
   if (request.sampler != Sampler::Euler)
     text += fmt::format(" of {}", zimage::name_of(request.sampler));
   if (*request.guidance > 0) text += fmt::format(", guidance {}", *request.guidance);
+  if (request.strength) text += fmt::format(", strength {}", *request.strength);
   if (request.count > 1) text += fmt::format(", {} pictures", request.count);
   return text;
 }
@@ -119,6 +123,9 @@ std::string choices_text(const Plan& plan) {
   }
   if (plan.tile > 0)
     text += fmt::format(", pictures are decoded in tiles of {} latent pixels", plan.tile);
+  if (plan.encoder_tile > 0)
+    text += fmt::format(", the init image is encoded in tiles of {} latent pixels",
+                        plan.encoder_tile);
   return text;
 }
 

@@ -15,6 +15,8 @@ struct Image {
   std::int64_t width = 0;
   std::int64_t height = 0;
   std::vector<std::uint8_t> rgb;  // height * width * 3
+
+  bool empty() const { return rgb.empty(); }
 };
 
 // Text chunks: keyword and UTF-8 text, in order. The keyword is Latin-1, 1 to 79 characters.

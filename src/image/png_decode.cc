@@ -9,6 +9,7 @@
 #include "base/utf8.h"
 #include "image/image.h"
 #include "image/png_session.h"
+#include "image/samples.h"
 
 namespace zimage {
 namespace {
@@ -54,28 +55,43 @@ class Reader {
   Reader(const Reader&) = delete;
   Reader& operator=(const Reader&) = delete;
 
+  // Transparency is dropped.
   DecodedPng decode() {
+    Samples samples = read(Alpha::Dropped);
+    return {.image = {.width = samples.width,
+                      .height = samples.height,
+                      .rgb = std::move(samples.values)},
+            .text = text()};
+  }
+
+  // RGBA where there is any transparency.
+  Samples decode_samples() {
+    Samples samples = read(Alpha::Kept);
+    samples.orientation = orientation();
+    return samples;
+  }
+
+ private:
+  enum class Alpha : std::uint8_t { Dropped, Kept };
+
+  Samples read(Alpha alpha) {
     if (source_.bytes.size() < 8 || png_sig_cmp(source_.bytes.data(), 0, 8) != 0) {
       fail("not a PNG file");
     }
-    run([this] { read_header(); });
-    DecodedPng result;
-    result.image = allocate();
+    run([this, alpha] { read_header(alpha); });
+    Samples samples = allocate();
     std::vector<png_bytep> rows;
-    rows.reserve(static_cast<std::size_t>(result.image.height));
-    const std::size_t stride = static_cast<std::size_t>(result.image.width) * 3;
-    for (std::size_t y = 0; y < static_cast<std::size_t>(result.image.height); ++y) {
-      rows.push_back(result.image.rgb.data() + y * stride);
+    rows.reserve(static_cast<std::size_t>(samples.height));
+    for (std::size_t y = 0; y < static_cast<std::size_t>(samples.height); ++y) {
+      rows.push_back(samples.values.data() + y * row_bytes_);
     }
     run([this, &rows] {
       png_read_image(png_, rows.data());
       png_read_end(png_, info_);
     });
-    result.text = text();
-    return result;
+    return samples;
   }
 
- private:
   [[noreturn]] void fail(const std::string& reason) const {
     throw Error(ErrorCode::InvalidFile, name_ + ": " + reason);
   }
@@ -85,8 +101,8 @@ class Reader {
     if (!run_png(png_, body)) fail(std::string("damaged PNG (") + message_.text.data() + ")");
   }
 
-  // Up to the first pixel, with the conversions to 8-bit RGB chosen.
-  void read_header() {
+  // Up to the first pixel, with the conversions to 8-bit RGB or RGBA chosen.
+  void read_header(Alpha alpha) {
     png_set_read_fn(png_, &source_, read_from_source);
     png_set_user_limits(png_, kMaxSide, kMaxSide);
     png_read_info(png_, info_);
@@ -94,27 +110,39 @@ class Reader {
         std::uint64_t{png_get_rowbytes(png_, info_)} * png_get_image_height(png_, info_);
     png_set_expand(png_);
     png_set_scale_16(png_);
-    png_set_strip_alpha(png_);
+    const bool transparent = (png_get_color_type(png_, info_) & PNG_COLOR_MASK_ALPHA) != 0 ||
+                             png_get_valid(png_, info_, PNG_INFO_tRNS) != 0;
+    channels_ = transparent && alpha == Alpha::Kept ? 4 : 3;
+    if (channels_ == 3) png_set_strip_alpha(png_);
     png_set_gray_to_rgb(png_);
     png_set_interlace_handling(png_);
     png_read_update_info(png_, info_);
     row_bytes_ = png_get_rowbytes(png_, info_);
   }
 
-  // An image of the header's size, which the size of the file must make possible.
-  Image allocate() const {
-    Image image;
-    image.width = png_get_image_width(png_, info_);
-    image.height = png_get_image_height(png_, info_);
-    const std::string size = std::to_string(image.width) + "x" + std::to_string(image.height);
+  // Samples of the header's size, which the size of the file must make possible.
+  Samples allocate() const {
+    Samples samples{.width = png_get_image_width(png_, info_),
+                    .height = png_get_image_height(png_, info_),
+                    .channels = channels_,
+                    .values = {}};
+    const std::string size = std::to_string(samples.width) + "x" + std::to_string(samples.height);
     if (stored_bytes_ > kMaxExpansion * source_.bytes.size()) {
       fail("damaged PNG (" + size + " pixels cannot be in " + std::to_string(source_.bytes.size()) +
            " bytes)");
     }
-    if (row_bytes_ != static_cast<std::size_t>(image.width) * 3)
+    check_picture_size(samples.width, samples.height, name_);
+    if (row_bytes_ != static_cast<std::size_t>(samples.width * samples.channels))
       fail("not convertible to 8-bit RGB");
-    image.rgb.resize(row_bytes_ * static_cast<std::size_t>(image.height));
-    return image;
+    samples.values.resize(row_bytes_ * static_cast<std::size_t>(samples.height));
+    return samples;
+  }
+
+  int orientation() const {
+    png_uint_32 size = 0;
+    png_bytep exif = nullptr;
+    if (png_get_eXIf_1(png_, info_, &size, &exif) == 0) return kUpright;
+    return exif_orientation({exif, size});
   }
 
   ImageText text() const {
@@ -138,6 +166,7 @@ class Reader {
   Source source_;
   png_structp png_ = nullptr;
   png_infop info_ = nullptr;
+  std::int64_t channels_ = 3;
   std::uint64_t stored_bytes_ = 0;  // of the pixels, as the file holds them after inflation
   std::size_t row_bytes_ = 0;       // of a converted row
 };
@@ -152,6 +181,10 @@ DecodedPng decode_png(const std::filesystem::path& file) {
 
 DecodedPng decode_png(std::span<const std::uint8_t> bytes, const std::string& name) {
   return Reader(bytes, name).decode();
+}
+
+Samples decode_png_samples(std::span<const std::uint8_t> bytes, const std::string& name) {
+  return Reader(bytes, name).decode_samples();
 }
 
 }  // namespace zimage

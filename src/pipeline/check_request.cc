@@ -2,6 +2,7 @@
 #include "pipeline/check_request.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "base/error.h"
 
@@ -42,6 +43,57 @@ double check_range(const char* what, double value, double highest) {
          std::to_string(static_cast<std::int64_t>(highest)));
 }
 
+// Source: the defaults of diffusers ZImageImg2ImgPipeline and ZImageInpaintPipeline.
+constexpr double kPictureStrength = 0.6;
+constexpr double kMaskStrength = 1;
+
+void check_pixels(const char* what, const Image& image) {
+  if (image.empty() && image.width == 0 && image.height == 0) return;
+  const bool possible = image.width >= 1 && image.height >= 1 && image.width <= kMaxPixels &&
+                        image.height <= kMaxPixels &&
+                        image.rgb.size() ==
+                            static_cast<std::size_t>(image.width * image.height * 3);
+  if (possible) return;
+  refuse(std::string(what) + " is " + std::to_string(image.width) + "x" +
+         std::to_string(image.height) + " pixels with " + std::to_string(image.rgb.size()) +
+         " bytes, expected three for each pixel");
+}
+
+// Width and height where they are absent: of the init image.
+void complete_size(Request& request) {
+  const Image& image = request.init_image;
+  if (image.empty()) return;
+  const auto share = [](std::int64_t side, std::int64_t of, std::int64_t other) {
+    const double pixels = static_cast<double>(other) * static_cast<double>(side);
+    return std::max<std::int64_t>(std::llround(pixels / static_cast<double>(of)), 1);
+  };
+  if (!request.width && !request.height) {
+    request.width = image.width;
+    request.height = image.height;
+  } else if (!request.width) {
+    request.width = share(image.width, image.height, *request.height);
+  } else if (!request.height) {
+    request.height = share(image.height, image.width, *request.width);
+  }
+}
+
+void complete_pictures(Request& request) {
+  check_pixels("init_image", request.init_image);
+  check_pixels("mask", request.mask);
+  if (request.init_image.empty()) {
+    if (!request.mask.empty()) refuse("mask: there is no init image, a part of which it would keep");
+    if (request.strength) refuse("strength: there is no init image of which to keep something");
+    return;
+  }
+  const double strength =
+      request.strength.value_or(request.mask.empty() ? kPictureStrength : kMaskStrength);
+  request.strength = strength;
+  if (!(strength > 0 && strength <= 1) || skipped_steps(request) >= *request.steps) {
+    refuse("strength is " + std::to_string(strength) +
+           ", expected more than 0 and at most 1, so that a step is left to draw");
+  }
+}
+
 // Sigmas without the final 0, and as many steps.
 void complete_schedule(Request& request, const ModelDefaults& defaults) {
   std::vector<double>& sigmas = request.sigmas;
@@ -71,11 +123,21 @@ std::vector<float> noise_levels(const Request& request) {
   return levels;
 }
 
+std::int64_t skipped_steps(const Request& request) {
+  const auto steps = static_cast<double>(*request.steps);
+  const double drawn = std::min(steps * request.strength.value_or(1), steps);
+  return static_cast<std::int64_t>(std::max(steps - drawn, 0.0));
+}
+
 Request complete_request(const Request& request, const ModelDefaults& defaults) {
   Request full = request;
-  full.width = check_range("width", request.width.value_or(defaults.side), kMaxPixels);
-  full.height = check_range("height", request.height.value_or(defaults.side), kMaxPixels);
+  if (request.width) check_range("width", *request.width, kMaxPixels);
+  if (request.height) check_range("height", *request.height, kMaxPixels);
+  complete_size(full);
+  full.width = check_range("width", full.width.value_or(defaults.side), kMaxPixels);
+  full.height = check_range("height", full.height.value_or(defaults.side), kMaxPixels);
   complete_schedule(full, defaults);
+  complete_pictures(full);
   full.guidance =
       check_range("guidance", request.guidance.value_or(defaults.guidance), kMaxGuidance);
   check_range("cfg_normalization", request.cfg_normalization, kMaxGuidance);
@@ -98,6 +160,8 @@ std::vector<std::string> request_notes(const Request& request, const ModelDefaul
   const std::int64_t steps = *request.steps;
   if (!request.negative_prompt.empty() && *request.guidance == 0)
     notes.emplace_back("the negative prompt has no effect without guidance");
+  if (!request.init_image.empty() && request.mask.empty() && *request.strength == 1)
+    notes.emplace_back("strength 1 takes nothing of the init image but its size");
   if (!defaults.is_distilled) return notes;
   if (*request.guidance > 0) {
     notes.emplace_back(

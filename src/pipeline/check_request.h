@@ -30,6 +30,10 @@ Request complete_request(const Request& request, const ModelDefaults& defaults);
 // Request::sigmas as the scheduler takes them.
 std::vector<float> noise_levels(const Request& request);
 
+// How many of a complete request's steps are left out at the beginning, which an init image takes
+// the place of. Source: diffusers ZImageImg2ImgPipeline.get_timesteps.
+std::int64_t skipped_steps(const Request& request);
+
 // One sentence, for people, on each choice of a complete request that has no effect, or is known to
 // hurt what a distilled model draws.
 std::vector<std::string> request_notes(const Request& request, const ModelDefaults& defaults);

@@ -65,6 +65,11 @@ bool is_guided(const Drawing& drawing, std::int64_t level) {
   return drawing.guidance.is_on_at(time_of(drawing.sigmas[static_cast<std::size_t>(level)]));
 }
 
+// The noise level of the latents behind an evaluation.
+float level_after(const Drawing& drawing, std::int64_t evaluation) {
+  return drawing.sigmas[static_cast<std::size_t>(level_of(drawing.sampler, evaluation + 1))];
+}
+
 // Those that a pass has: of the prompt alone, and of both prompts.
 struct PassForwards {
   std::optional<Forward> alone;
@@ -94,6 +99,24 @@ PassForwards record_forwards(const Run& run, const ZImageTransformer& transforme
   return forwards;
 }
 
+// What puts the picture's latents back where the mask keeps them; absent without a mask.
+struct Unmasked {
+  Tensor kept;  // at the noise level that is due
+  Tensor mask;
+};
+
+Unmasked make_unmasked(Backend& be, Arena::Frame& frame, const Drawing& drawing,
+                       const Tensor& latents, DrawingObserver& observer) {
+  if (!drawing.has_mask()) return {};
+  const Unmasked unmasked{.kept = frame.make(DType::F32, latents.shape),
+                          .mask = frame.make(DType::F32, latents.shape)};
+  const std::int64_t rows = drawing.grid().tokens();
+  const std::span<const float> tokens = observer.mask();
+  for (std::int64_t row = 0; row < latents.dim(0); row += rows)
+    be.upload(unmasked.mask.rows(row, row + rows), tokens.data());
+  return unmasked;
+}
+
 // Latent tokens of a pass after the last step, in host memory.
 std::vector<float> denoise_pass(const Run& run, const ZImageTransformer& transformer,
                                 const Drawing& drawing, const Prompts& prompts, const Pass& pass,
@@ -103,9 +126,13 @@ std::vector<float> denoise_pass(const Run& run, const ZImageTransformer& transfo
   const Velocities velocities = make_velocities(frame, drawing, pass);
   SamplerState state = make_sampler_state(frame, drawing.sampler, velocities.prompt);
   const Prediction prediction = history_of(drawing.sampler).prediction;
+  const Unmasked unmasked = make_unmasked(be, frame, drawing, state.latents, observer);
   const PassForwards forwards =
       record_forwards(run, transformer, drawing, prompts, velocities, state.latents);
-  be.upload(state.latents, observer.noise(pass.first, 0).data());
+  const auto beginning = [&](float sigma) {
+    return observer.latents(pass.first, pass.count, sigma).data();
+  };
+  be.upload(state.latents, beginning(drawing.sigmas.front()));
   const std::int64_t before = pass.first / drawing.pictures_per_pass * drawing.evaluations();
   for (std::int64_t i = 0; i < drawing.evaluations(); ++i) {
     run.throw_if_stopped();
@@ -120,6 +147,10 @@ std::vector<float> denoise_pass(const Run& run, const ZImageTransformer& transfo
     const SamplerStep change = sampler_step(drawing.sampler, drawing.sigmas, i);
     if (change.noise != 0) be.upload(state.noise, observer.noise(pass.first, i + 1).data());
     advance(be, state, prediction, change, drawing.sigmas[static_cast<std::size_t>(level)]);
+    if (drawing.has_mask()) {
+      be.upload(unmasked.kept, beginning(level_after(drawing, i)));
+      be.blend(state.latents, unmasked.kept, unmasked.mask);
+    }
     observer.stepped(before + i + 1, state.velocity, state.latents);
   }
   std::vector<float> tokens(static_cast<std::size_t>(state.latents.elements()));
@@ -184,7 +215,7 @@ void decode_picture(const Run& run, const VaeDecoder& vae, const Drawing& drawin
   const LatentShape& shape = drawing.latent;
   const std::int64_t scale = vae.config().scale();
   const std::vector<float> map =
-      map_from_tokens(tokens, shape, drawing.latent_scaling, drawing.latent_shift);
+      map_from_tokens(tokens, shape, drawing.latent_scale);
   const std::vector<TileSpan> rows = cut_into_tiles(shape.rows, drawing.tile, scale);
   const std::vector<TileSpan> columns = cut_into_tiles(shape.columns, drawing.tile, scale);
   const auto count = static_cast<std::int64_t>(rows.size() * columns.size());
@@ -206,6 +237,33 @@ void decode_picture(const Run& run, const VaeDecoder& vae, const Drawing& drawin
 
 }  // namespace
 
+void encode_picture(const Run& run, const VaeEncoder& vae, const Drawing& drawing,
+                    DrawingObserver& observer) {
+  Backend& be = run.backend;
+  const LatentShape& shape = drawing.latent;
+  const std::int64_t scale = vae.config().scale();
+  const std::vector<TileSpan> rows = cut_into_tiles(shape.rows, drawing.encoder_tile, 1);
+  const std::vector<TileSpan> columns = cut_into_tiles(shape.columns, drawing.encoder_tile, 1);
+  const auto count = static_cast<std::int64_t>(rows.size() * columns.size());
+  std::vector<float> moments(static_cast<std::size_t>(2 * shape.elements()));
+  std::int64_t index = 0;
+  for (const TileSpan& r : rows) {
+    for (const TileSpan& c : columns) {
+      Arena::Frame frame(run.arena);
+      const PictureTile tile{.rows = r, .columns = c, .index = index++, .count = count};
+      const Shape size{r.end - r.begin, c.end - c.begin, 2 * shape.channels};
+      const Tensor out = frame.make(DType::F32, size);
+      const Tensor pixels = frame.make(DType::F32, {size[0] * scale, size[1] * scale, 3});
+      be.upload(pixels, observer.pixels(tile).data());
+      vae.encode(run, out, pixels);
+      std::vector<float> part(static_cast<std::size_t>(out.elements()));
+      be.download(part.data(), out);
+      blend_tile(moments, shape.columns, part, tile, 1);
+    }
+  }
+  observer.picture_encoded(moments);
+}
+
 void decode(const Run& run, const VaeDecoder& vae, const Drawing& drawing,
             std::span<const float> tokens, DrawingObserver& observer) {
   const auto size = static_cast<std::size_t>(drawing.latent.elements());
@@ -219,6 +277,10 @@ void decode(const Run& run, const VaeDecoder& vae, const Drawing& drawing,
 
 void draw(const Run& run, const Networks& networks, const Drawing& drawing,
           DrawingObserver& observer) {
+  if (drawing.has_picture()) {
+    observer.begin(Stage::EncodeImage);
+    encode_picture(run, *networks.vae_encoder, drawing, observer);
+  }
   std::vector<float> tokens;
   {
     Arena::Frame frame(run.arena);

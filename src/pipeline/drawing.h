@@ -24,6 +24,14 @@ struct Networks {
   std::unique_ptr<Qwen3Encoder> text_encoder;
   std::unique_ptr<ZImageTransformer> transformer;
   std::unique_ptr<VaeDecoder> vae;
+  std::unique_ptr<VaeEncoder> vae_encoder;
+};
+
+// What a drawing begins with.
+enum class Source : std::uint8_t {
+  Noise,
+  Picture,        // and as much noise as the first noise level has
+  MaskedPicture,  // the same, and where the mask says so, the picture comes back after each step
 };
 
 // A request in the networks' terms.
@@ -34,17 +42,20 @@ struct Drawing {
   Guidance guidance = {};
   Sampler sampler = Sampler::Euler;
   std::vector<float> sigmas;  // steps + 1 noise levels
-  float latent_scaling = 1;   // of the autoencoder
-  float latent_shift = 0;
+  LatentScale latent_scale;   // of the autoencoder
+  Source source = Source::Noise;
   std::int64_t count = 1;              // pictures
   std::int64_t pictures_per_pass = 1;  // of them, the most in one forward of the transformer
   std::int64_t tile = 0;  // side of the decoder's tiles in latent pixels; 0: in one piece
+  std::int64_t encoder_tile = 0;  // the same of the encoder's
 
   Grid grid() const { return {latent.rows / latent.patch, latent.columns / latent.patch}; }
   std::int64_t steps() const { return static_cast<std::int64_t>(sigmas.size()) - 1; }
   // Forwards of the transformer in a pass.
   std::int64_t evaluations() const { return evaluations_of(sampler, steps()); }
   std::int64_t prompts() const { return guidance.is_on() ? 2 : 1; }
+  bool has_picture() const { return source != Source::Noise; }
+  bool has_mask() const { return source == Source::MaskedPicture; }
   std::int64_t passes() const { return (count + pictures_per_pass - 1) / pictures_per_pass; }
 };
 
@@ -58,10 +69,20 @@ class DrawingObserver {
 
   // Before a stage: the place to load its network.
   virtual void begin(Stage stage) = 0;
-  // N(0, 1) as tokens, of the pictures from `first` on: draw 0 are the latents at the first noise
-  // level, draw i what a sampler adds after evaluation i - 1. Asked for when it is to be used; the
-  // result lives until the next call.
+  // What the drawing begins with. Asked for when it is to be used; each result lives until the next
+  // call.
+  //   pixels   of the picture, [scale rows, scale columns, 3], -1 to 1
+  //   latents  tokens of pictures [first, first + count) at a noise level: the noise, or the picture
+  //            with its share of it, for which the encoder's result was handed over
+  //   mask     tokens of one picture, 1 where it is drawn anew
+  //   noise    N(0, 1) as tokens, of the pictures from `first` on: draw i is what a sampler adds
+  //            after evaluation i - 1
+  virtual std::span<const float> pixels(const PictureTile& tile) = 0;
+  virtual std::span<const float> latents(std::int64_t first, std::int64_t count, float sigma) = 0;
+  virtual std::span<const float> mask() = 0;
   virtual std::span<const float> noise(std::int64_t first, std::int64_t draw) = 0;
+  // The encoder's result [rows, columns, 2 channels], in host memory.
+  virtual void picture_encoded(std::span<const float> moments) = 0;
   // After an evaluation of the denoising: 1 to passes() * evaluations(), pass by pass. The tensors
   // are of the pictures of the pass.
   virtual void stepped(std::int64_t evaluation, const Tensor& velocity, const Tensor& latents) = 0;
@@ -72,6 +93,10 @@ class DrawingObserver {
   // [scale rows, scale columns, 3] of each tile, activation type.
   virtual void decoded(const Tensor& pixels, const PictureTile& tile) = 0;
 };
+
+// The first stage alone, after its begin().
+void encode_picture(const Run& run, const VaeEncoder& vae, const Drawing& drawing,
+                    DrawingObserver& observer);
 
 // The last stage alone, picture by picture, of latent tokens of all, after its begin().
 void decode(const Run& run, const VaeDecoder& vae, const Drawing& drawing,

@@ -1,6 +1,9 @@
 // Index arithmetic on the host.
 #include "pipeline/latents.h"
 
+#include <algorithm>
+#include <cmath>
+
 namespace zimage {
 namespace {
 
@@ -35,8 +38,13 @@ std::vector<float> noise_tokens(const LatentShape& shape, std::int64_t count, st
 }
 
 NoiseDraws::NoiseDraws(const LatentShape& shape, std::int64_t count, std::uint64_t seed,
-                       RngKind rng)
-    : shape_(shape), count_(count), seed_(seed), rng_(rng), generator_(TorchCpuGenerator(seed)) {
+                       RngKind rng, Sample sample)
+    : shape_(shape),
+      count_(count),
+      seed_(seed),
+      rng_(rng),
+      with_sample_(sample),
+      generator_(TorchCpuGenerator(seed)) {
   restart();
 }
 
@@ -47,13 +55,19 @@ void NoiseDraws::restart() {
     generator_ = TorchCudaGenerator(seed_);
   }
   drawn_ = 0;
+  if (with_sample_ == Sample::First) sample_ = tokens_from_planes(draw_planes(1), shape_);
   draw();
+}
+
+std::vector<float> NoiseDraws::draw_planes(std::int64_t count) {
+  std::vector<float> planes(static_cast<std::size_t>(count * shape_.elements()));
+  std::visit([&](auto& generator) { generator.normal(planes); }, generator_);
+  return planes;
 }
 
 void NoiseDraws::draw() {
   const auto size = static_cast<std::size_t>(shape_.elements());
-  std::vector<float> planes(static_cast<std::size_t>(count_) * size);
-  std::visit([&](auto& generator) { generator.normal(planes); }, generator_);
+  const std::vector<float> planes = draw_planes(count_);
   tokens_.clear();
   tokens_.reserve(planes.size());
   for (std::size_t first = 0; first < planes.size(); first += size) {
@@ -71,17 +85,36 @@ std::span<const float> NoiseDraws::get(std::int64_t index) {
 }
 
 std::vector<float> map_from_tokens(std::span<const float> tokens, const LatentShape& shape,
-                                   float scaling, float shift) {
+                                   const LatentScale& scale) {
   std::vector<float> map(tokens.size());
   auto value = map.begin();
   for (std::int64_t row = 0; row < shape.rows; ++row) {
     for (std::int64_t column = 0; column < shape.columns; ++column) {
       for (std::int64_t channel = 0; channel < shape.channels; ++channel) {
-        *value++ = tokens[token_index(shape, channel, row, column)] / scaling + shift;
+        *value++ = tokens[token_index(shape, channel, row, column)] / scale.scaling + scale.shift;
       }
     }
   }
   return map;
+}
+
+std::vector<float> sampled_tokens(std::span<const float> moments, std::span<const float> noise,
+                                  const LatentShape& shape, const LatentScale& scale) {
+  constexpr float kLeast = -30.0F;
+  constexpr float kMost = 20.0F;
+  std::vector<float> tokens(noise.size());
+  auto mean = moments.begin();
+  for (std::int64_t row = 0; row < shape.rows; ++row) {
+    for (std::int64_t column = 0; column < shape.columns; ++column, mean += 2 * shape.channels) {
+      for (std::int64_t channel = 0; channel < shape.channels; ++channel) {
+        const std::size_t at = token_index(shape, channel, row, column);
+        const float variance = std::clamp(mean[shape.channels + channel], kLeast, kMost);
+        const float value = mean[channel] + std::exp(0.5F * variance) * noise[at];
+        tokens[at] = (value - scale.shift) * scale.scaling;
+      }
+    }
+  }
+  return tokens;
 }
 
 }  // namespace zimage

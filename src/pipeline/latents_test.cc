@@ -65,7 +65,7 @@ TEST(NoiseDraws, FollowOneAnotherAndBeginAnewForAnEarlierOne) {
 
 TEST(MapFromTokens, PutsChannelsLastAndUnscales) {
   const std::vector<float> tokens = tokens_from_planes(planes(), kShape);
-  const std::vector<float> map = map_from_tokens(tokens, kShape, 2.0F, 1.0F);
+  const std::vector<float> map = map_from_tokens(tokens, kShape, {.scaling = 2.0F, .shift = 1.0F});
   EXPECT_THAT(map,
               testing::ElementsAre(1, 5, 1.5, 5.5, 2, 6, 2.5, 6.5, 3, 7, 3.5, 7.5, 4, 8, 4.5, 8.5));
 }

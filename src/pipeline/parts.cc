@@ -10,15 +10,22 @@
 namespace zimage {
 namespace {
 
+// Of every request.
 constexpr std::array<Stage, 3> kStages = {Stage::EncodePrompt, Stage::Denoise, Stage::Decode};
 
 const char* part_of(Stage stage) {
   switch (stage) {
+    case Stage::EncodeImage: return "vae";
     case Stage::EncodePrompt: return "text_encoder";
     case Stage::Denoise: return "transformer";
     case Stage::Decode: return "vae";
   }
   return "";
+}
+
+// What files of a weights cache are called; the autoencoder has two networks.
+const char* cache_name_of(Stage stage) {
+  return stage == Stage::EncodeImage ? "vae_encoder" : part_of(stage);
 }
 
 // Calls `visit(bytes)` for each streamed block.
@@ -68,6 +75,9 @@ void Parts::make(Networks& networks, Stage stage, Backend& backend,
                  const LayerPlacement& placement) {
   TensorSource& tensors = files_[index(stage)]->tensors();
   switch (stage) {
+    case Stage::EncodeImage:
+      networks.vae_encoder = std::make_unique<VaeEncoder>(tensors, model_.vae(), backend);
+      return;
     case Stage::EncodePrompt:
       networks.text_encoder =
           std::make_unique<Qwen3Encoder>(tensors, model_.text_encoder(), backend, placement);
@@ -82,26 +92,37 @@ void Parts::make(Networks& networks, Stage stage, Backend& backend,
   }
 }
 
+void Parts::measure(Stage stage) {
+  std::unique_ptr<PartWeights>& files = files_[index(stage)];
+  files = model_.open(part_of(stage));
+  if (options_.load == LoadMode::Preload) files->preload();
+  if (options_.weights == WeightType::Bf16) files->narrow();
+  const std::size_t before = plan_backend_.allocated();
+  plan_backend_.reset_cost();
+  plan_backend_.set_encoding(encoding_of(stage));
+  make(planned_, stage, plan_backend_, {});
+  files->throw_if_unused();
+  const std::size_t weights = plan_backend_.allocated() - before;
+  const std::size_t peak = plan_backend_.cost().loading;
+  sizes_[index(stage)] = {.weights = weights,
+                          .loading = peak > before + weights ? peak - before - weights : 0,
+                          .streaming = 0,
+                          .layers = {},
+                          .slots = stream_slots(backend_)};
+}
+
+const Networks& Parts::planned_with_encoder() {
+  planned();
+  if (planned_.vae_encoder) return planned_;
+  measure(Stage::EncodeImage);
+  if (cache_.is_used() && files_[index(Stage::EncodeImage)]->part() != nullptr)
+    sizes_[index(Stage::EncodeImage)].loading = 0;
+  return planned_;
+}
+
 const Networks& Parts::planned() {
   if (planned_.vae) return planned_;
-  for (const Stage stage : kStages) {
-    std::unique_ptr<PartWeights>& files = files_[index(stage)];
-    files = model_.open(part_of(stage));
-    if (options_.load == LoadMode::Preload) files->preload();
-    if (options_.weights == WeightType::Bf16) files->narrow();
-    const std::size_t before = plan_backend_.allocated();
-    plan_backend_.reset_cost();
-    plan_backend_.set_encoding(encoding_of(stage));
-    make(planned_, stage, plan_backend_, {});
-    files->throw_if_unused();
-    const std::size_t weights = plan_backend_.allocated() - before;
-    const std::size_t peak = plan_backend_.cost().loading;
-    sizes_[index(stage)] = {.weights = weights,
-                            .loading = peak > before + weights ? peak - before - weights : 0,
-                            .streaming = 0,
-                            .layers = {},
-                            .slots = stream_slots(backend_)};
-  }
+  for (const Stage stage : kStages) measure(stage);
   sizes_[index(Stage::EncodePrompt)].streaming = source_of_block(planned_.text_encoder->layers());
   sizes_[index(Stage::Denoise)].streaming = source_of_block(planned_.transformer->layers());
   // A cache's pages are bound as they are; while it is written, one module is in memory at a time.
@@ -131,6 +152,7 @@ Encoding Parts::encoding_of(Stage stage) const {
 
 bool Parts::is_loaded(Stage stage) const {
   switch (stage) {
+    case Stage::EncodeImage: return loaded_.vae_encoder != nullptr;
     case Stage::EncodePrompt: return loaded_.text_encoder != nullptr;
     case Stage::Denoise: return loaded_.transformer != nullptr;
     case Stage::Decode: return loaded_.vae != nullptr;
@@ -154,7 +176,7 @@ void Parts::load(Stage stage, std::int64_t streamed, const std::stop_token& stop
   PartWeights& files = *files_[index(stage)];
   if (const CheckpointPart* part = files.part()) {
     const std::size_t bytes = size(stage).weights;
-    const char* name = part_of(stage);
+    const char* name = cache_name_of(stage);
     const auto open = [&](WeightsCache::Use use) { return cache_.open(name, *part, bytes, use); };
     std::unique_ptr<SlabFile> slabs = open(WeightsCache::Use::Any);
     const bool was_written = slabs && slabs->is_written();
@@ -199,6 +221,7 @@ bool Parts::load_through(std::unique_ptr<SlabFile> slabs, Stage stage,
 
 void Parts::release(Stage stage) {
   switch (stage) {
+    case Stage::EncodeImage: loaded_.vae_encoder.reset(); return;
     case Stage::EncodePrompt: loaded_.text_encoder.reset(); return;
     case Stage::Denoise: loaded_.transformer.reset(); return;
     case Stage::Decode: loaded_.vae.reset(); return;

@@ -1,4 +1,4 @@
-// The three networks of a model on one backend: measured without memory, loaded when their stage
+// The networks of a model on one backend: measured without memory, loaded when their stage
 // begins, released when it has ended.
 #pragma once
 
@@ -45,9 +45,12 @@ class Parts {
   // Both must outlive this.
   Parts(const Model& model, Backend& backend, const PartOptions& options);
 
-  // Every network on planner(). The first call opens the model's files; throws what reading them
+  // The three networks of every request on planner(). The first call opens the model's files; throws what reading them
   // throws, and InvalidFile when a part holds tensors that no network asks for.
   const Networks& planned();
+  // The same with the image encoder, which a request without a picture does not need: throws as well
+  // where the model has none.
+  const Networks& planned_with_encoder();
   PlanBackend& planner() { return plan_backend_; }
   // Known once planned() has been called.
   const PartSize& size(Stage stage) const { return sizes_[index(stage)]; }
@@ -65,6 +68,8 @@ class Parts {
  private:
   static constexpr std::size_t index(Stage stage) { return static_cast<std::size_t>(stage); }
   Encoding encoding_of(Stage stage) const;
+  // Opens the files of a stage's network and makes that on planner().
+  void measure(Stage stage);
   void make(Networks& networks, Stage stage, Backend& backend, const LayerPlacement& placement);
   template <typename Block>
   std::size_t source_of_block(const LayerStore<Block>& layers);
@@ -78,10 +83,10 @@ class Parts {
   PlanBackend plan_backend_;
   PartOptions options_;
   WeightsCache cache_;
-  std::array<std::unique_ptr<PartWeights>, 3> files_;  // networks view them
-  std::array<std::unique_ptr<HostSlabs>, 3> copies_;   // and streamed blocks are fetched from these
-  std::array<PartSize, 3> sizes_;
-  std::array<std::int64_t, 3> streamed_{};  // blocks of each loaded network
+  std::array<std::unique_ptr<PartWeights>, kStageCount> files_;  // networks view them
+  std::array<std::unique_ptr<HostSlabs>, kStageCount> copies_;   // and streamed blocks are fetched from these
+  std::array<PartSize, kStageCount> sizes_;
+  std::array<std::int64_t, kStageCount> streamed_{};  // blocks of each loaded network
   Networks planned_;
   Networks loaded_;
 };

@@ -14,6 +14,7 @@
 #include "pipeline/parts.h"
 #include "pipeline/residency.h"
 #include "pipeline/run_observer.h"
+#include "pipeline/source_picture.h"
 
 namespace zimage {
 namespace {
@@ -47,8 +48,16 @@ std::vector<float> sigmas_of(const Request& request, SchedulerConfig config,
     config.time_shift = TimeShift::Static;
     config.shift = *request.shift;
   }
-  return request.sigmas.empty() ? flow_match_sigmas(*request.steps, config, image_tokens)
-                                : flow_match_sigmas(noise_levels(request), config, image_tokens);
+  std::vector<float> sigmas =
+      request.sigmas.empty() ? flow_match_sigmas(*request.steps, config, image_tokens)
+                             : flow_match_sigmas(noise_levels(request), config, image_tokens);
+  sigmas.erase(sigmas.begin(), sigmas.begin() + skipped_steps(request));
+  return sigmas;
+}
+
+Source source_of(const Request& request) {
+  if (request.init_image.empty()) return Source::Noise;
+  return request.mask.empty() ? Source::Picture : Source::MaskedPicture;
 }
 
 }  // namespace
@@ -59,6 +68,7 @@ std::string_view version() {
 
 std::string_view name_of(Stage stage) {
   switch (stage) {
+    case Stage::EncodeImage: return "image encoder";
     case Stage::EncodePrompt: return "text encoder";
     case Stage::Denoise: return "denoise";
     case Stage::Decode: return "decode";
@@ -98,6 +108,8 @@ class Pipeline::Impl {
   // Of a complete request.
   RequestTokens tokenize(const Request& request) const;
   Drawing make_drawing(const Request& request, const RequestTokens& tokens) const;
+  // The request's pictures, fitted to the drawing, in place of themselves.
+  SourcePicture take_source(Request& request, const Drawing& drawing) const;
   Plan plan(const Drawing& drawing);
   std::size_t available() const;
   // Throws OutOfMemory for a plan that does not fit.
@@ -137,8 +149,8 @@ Drawing Pipeline::Impl::make_drawing(const Request& request, const RequestTokens
                    .truncation = request.cfg_truncation},
       .sampler = request.sampler,
       .sigmas = {},
-      .latent_scaling = model_.vae().scaling_factor,
-      .latent_shift = model_.vae().shift_factor,
+      .latent_scale = {.scaling = model_.vae().scaling_factor, .shift = model_.vae().shift_factor},
+      .source = source_of(request),
       .count = request.count,
       .pictures_per_pass = request.count,
   };
@@ -156,7 +168,8 @@ std::size_t Pipeline::Impl::available() const {
 }
 
 Plan Pipeline::Impl::plan(const Drawing& drawing) {
-  const Networks& networks = parts_.planned();
+  const Networks& networks = drawing.has_picture() ? parts_.planned_with_encoder()
+                                                   : parts_.planned();
   if (process_ == 0) process_ = backend_->memory_in_use();
   for (const std::size_t length : {drawing.ids.size(), drawing.negative_ids.size()})
     networks.transformer->check_size(drawing.grid(), static_cast<std::int64_t>(length));
@@ -180,6 +193,16 @@ void Pipeline::Impl::refuse_unfit(const Plan& plan, const Request& request,
   };
   throw Error(ErrorCode::OutOfMemory,
               refusal(plan, {.width = *request.width, .height = *request.height}, fits));
+}
+
+SourcePicture Pipeline::Impl::take_source(Request& request, const Drawing& drawing) const {
+  if (!drawing.has_picture()) return {};
+  const std::int64_t scale = model_.vae().scale();
+  SourcePicture source =
+      fit_source(request, drawing.latent.columns * scale, drawing.latent.rows * scale);
+  request.init_image = {};
+  request.mask = {};
+  return source;
 }
 
 Result Pipeline::Impl::generate(const Request& request, const ProgressFn& progress,
@@ -209,14 +232,17 @@ Result Pipeline::Impl::generate_on(Backend& backend, const Request& request,
   Drawing drawing = make_drawing(result.request, tokens);
   const Plan needed = plan(drawing);
   refuse_unfit(needed, result.request, tokens);
+  const SourcePicture source = take_source(result.request, drawing);
   std::size_t workspace = 0;
   for (const StagePlan& stage : needed.stages) workspace = std::max(workspace, stage.workspace);
   backend_->reserve_scratch(workspace);
   drawing.pictures_per_pass = needed.pictures_per_pass;
   drawing.tile = needed.tile;
+  drawing.encoder_tile = needed.encoder_tile;
   // Made beside the text encoder's work, which on a GPU takes no longer.
   std::future<NoiseDraws> noise = std::async(std::launch::async, [&] {
-    return NoiseDraws(drawing.latent, drawing.count, request.seed, request.rng);
+    return NoiseDraws(drawing.latent, drawing.count, request.seed, request.rng,
+                      drawing.has_picture() ? NoiseDraws::Sample::First : NoiseDraws::Sample::None);
   });
   Arena& arena = activations_.arena();
   arena.reset_peak();
@@ -227,7 +253,8 @@ Result Pipeline::Impl::generate_on(Backend& backend, const Request& request,
                         .run = run,
                         .progress = progress,
                         .request = result.request,
-                        .drawing = drawing},
+                        .drawing = drawing,
+                        .source = source},
                        std::move(noise));
   try {
     draw(run, parts_.loaded(), drawing, observer);

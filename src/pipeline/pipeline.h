@@ -57,6 +57,20 @@ struct Request {
   double cfg_normalization = 0;
   // With guidance: steps whose 1 - sigma exceeds it, 0 to 1, go without.
   double cfg_truncation = 1;
+  // A picture to begin from, 8-bit RGB of any size; empty: none. The part around its middle that has
+  // the proportions of width and height is scaled to them. An absent side is that of the picture,
+  // or follows from the other one by its proportions.
+  Image init_image = {};
+  // With an init image: which share of the steps is drawn, above 0 and at most 1, beginning with as
+  // much noise as they take away; 1 leaves nothing of it but what a mask keeps. Absent: 0.6, with a
+  // mask 1.
+  std::optional<double> strength = {};
+  // With an init image: where that is drawn anew. White is, black is not, halves count as white. Of
+  // any size, laid over the init image; empty: everywhere.
+  Image mask = {};
+  // With a mask: whether the pixels that it keeps are put back into the picture in the end. The
+  // reference leaves them as the autoencoder gives them back.
+  bool composite = true;
   std::uint64_t seed = 0;
   RngKind rng = RngKind::Cpu;
   // Pictures, 1 to kMaxCount, all of this prompt and size. Their noise is one draw from the seed,
@@ -64,8 +78,10 @@ struct Request {
   std::int64_t count = 1;
 };
 
-enum class Stage : std::uint8_t { EncodePrompt, Denoise, Decode };
-std::string_view name_of(Stage stage);  // "text encoder", "denoise", "decode"
+// In the order in which they run; EncodeImage with an init image alone.
+enum class Stage : std::uint8_t { EncodeImage, EncodePrompt, Denoise, Decode };
+inline constexpr std::size_t kStageCount = 4;
+std::string_view name_of(Stage stage);  // "image encoder", "text encoder", "denoise", "decode"
 
 // Sent when a stage begins (step 0) and after each of its steps, on the calling thread. Steps of
 // the text encoder are prompts, those of the denoising evaluations in every pass
@@ -80,6 +96,7 @@ using ProgressFn = std::function<void(const Progress&)>;
 // Seconds of each stage; loading of parts is counted apart.
 struct Timings {
   double load = 0;
+  double encode_image = 0;
   double encode_prompt = 0;
   double denoise = 0;
   double decode = 0;
@@ -87,7 +104,7 @@ struct Timings {
 
 struct Result {
   std::vector<Image> images;                 // Request::count of them, in the order of their noise
-  Request request;                           // with every default filled in
+  Request request;                           // with every default filled in, without its pictures
   std::int64_t tokens = 0;                   // of the prompt, template included
   std::int64_t tokens_dropped = 0;           // beyond the model's limit of 512
   std::int64_t negative_tokens_dropped = 0;  // the same of the negative prompt, with guidance
@@ -119,6 +136,7 @@ enum class WeightType : std::uint8_t {
 // What one stage of a request needs, known before it runs. In bytes, but for `flops` and blocks.
 struct StagePlan {
   Stage stage = Stage::EncodePrompt;
+  bool runs = true;             // false, with nothing else set, for a stage that the request lacks
   std::size_t weights = 0;      // of its network on the device
   std::size_t activations = 0;  // the most in use at once
   std::size_t workspace = 0;    // of the kernels
@@ -132,7 +150,7 @@ struct StagePlan {
 };
 
 struct Plan {
-  std::array<StagePlan, 3> stages;     // in the order of Stage
+  std::array<StagePlan, kStageCount> stages;  // in the order of Stage
   Keep keep = Keep::All;               // All or None
   std::int64_t count = 1;              // pictures of the request
   std::int64_t pictures_per_pass = 1;  // of them, the most that the transformer computes at once
@@ -140,6 +158,7 @@ struct Plan {
   // forwards where their padded lengths differ.
   std::int64_t evaluations = 1;
   std::int64_t tile = 0;  // side in latent pixels of the tiles that the decoder draws; 0: one piece
+  std::int64_t encoder_tile = 0;  // the same of those that the image encoder reads
   // With the model open and nothing loaded: of the program on a CPU, of what the backend takes on a
   // card, whose memory the totals are of.
   std::size_t process = 0;
@@ -147,6 +166,8 @@ struct Plan {
   // What it may be: free memory and what this pipeline holds of it, or the limit if that is less.
   std::size_t available = 0;
 
+  StagePlan& of(Stage stage) { return stages[static_cast<std::size_t>(stage)]; }
+  const StagePlan& of(Stage stage) const { return stages[static_cast<std::size_t>(stage)]; }
   std::int64_t passes() const { return (count + pictures_per_pass - 1) / pictures_per_pass; }
 };
 

@@ -46,7 +46,7 @@ TEST(Pipeline, UsesExactlyTheActivationsItPlanned) {
     for (const StagePlan& stage : plan.stages) planned = std::max(planned, stage.activations);
     EXPECT_EQ(pipeline.generate(request).activations_used, planned);
     EXPECT_GE(plan.total,
-              planned + plan.stages[0].weights + plan.stages[1].weights + plan.stages[2].weights);
+              planned + plan.of(Stage::EncodePrompt).weights + plan.of(Stage::Denoise).weights + plan.of(Stage::Decode).weights);
   }
 }
 
@@ -110,12 +110,12 @@ TEST(Pipeline, PlansSeveralPicturesToTheByte) {
     std::size_t planned = 0;
     for (const StagePlan& stage : plan.stages) planned = std::max(planned, stage.activations);
     EXPECT_EQ(pipeline.generate(request).activations_used, planned);
-    EXPECT_GT(plan.stages[1].activations, 3 * one.stages[1].activations);
-    EXPECT_EQ(plan.stages[0].flops, one.stages[0].flops);
-    EXPECT_GT(plan.stages[1].flops, 3.5 * one.stages[1].flops);
-    EXPECT_LT(plan.stages[1].flops, 4 * one.stages[1].flops);
-    EXPECT_EQ(plan.stages[2].flops, 4 * one.stages[2].flops);
-    EXPECT_EQ(plan.stages[2].activations, one.stages[2].activations);
+    EXPECT_GT(plan.of(Stage::Denoise).activations, 3 * one.of(Stage::Denoise).activations);
+    EXPECT_EQ(plan.of(Stage::EncodePrompt).flops, one.of(Stage::EncodePrompt).flops);
+    EXPECT_GT(plan.of(Stage::Denoise).flops, 3.5 * one.of(Stage::Denoise).flops);
+    EXPECT_LT(plan.of(Stage::Denoise).flops, 4 * one.of(Stage::Denoise).flops);
+    EXPECT_EQ(plan.of(Stage::Decode).flops, 4 * one.of(Stage::Decode).flops);
+    EXPECT_EQ(plan.of(Stage::Decode).activations, one.of(Stage::Decode).activations);
   }
 }
 
@@ -217,13 +217,13 @@ TEST(Pipeline, PlansGuidanceToTheByteAndDrawsAsWithoutAtZero) {
       const Result result = pipeline.generate(request);
       EXPECT_EQ(result.activations_used, planned) << negative << " " << count;
       EXPECT_NE(result.images.front().rgb, unguided.rgb);
-      EXPECT_GT(plan.stages[1].flops, static_cast<double>(count) * 1.7 * plain.stages[1].flops);
+      EXPECT_GT(plan.of(Stage::Denoise).flops, static_cast<double>(count) * 1.7 * plain.of(Stage::Denoise).flops);
     }
   }
   // Both prompts in one forward are as wide as two pictures.
   request.count = 1;
   request.negative_prompt = "red";
-  EXPECT_GT(pipeline.plan(request).stages[1].activations, plain.stages[1].activations / 5 * 8);
+  EXPECT_GT(pipeline.plan(request).of(Stage::Denoise).activations, plain.of(Stage::Denoise).activations / 5 * 8);
 }
 
 TEST(Pipeline, DrawsAnEmptyPrompt) {
@@ -344,7 +344,7 @@ std::pair<std::size_t, Image> memory_at_end(Keep keep) {
 // Kept, the text encoder and the transformer are there while the decoder runs: 35 MiB of them.
 TEST(Pipeline, ReleasesPartsAfterTheirStageAndDrawsTheSame) {
   const Plan plan = Pipeline({.model = kModel}).plan(small(64, 64));
-  const std::size_t released = plan.stages[0].weights + plan.stages[1].weights;
+  const std::size_t released = plan.of(Stage::EncodePrompt).weights + plan.of(Stage::Denoise).weights;
   const auto [all, first] = memory_at_end(Keep::All);
   const auto [none, second] = memory_at_end(Keep::None);
   if (kOwnMemoryIsSeen) EXPECT_GE(all, none + released / 10 * 9);

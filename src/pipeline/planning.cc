@@ -11,13 +11,17 @@ class PlanObserver final : public DrawingObserver {
  public:
   PlanObserver(PlanBackend& backend, Arena& arena) : backend_(backend), arena_(arena) {}
 
-  const std::array<StagePlan, 3>& stages() const { return stages_; }
+  const std::array<StagePlan, kStageCount>& stages() const { return stages_; }
 
   void begin(Stage stage) override {
     finish();
     stage_ = stage;
   }
+  std::span<const float> pixels(const PictureTile&) override { return {}; }
+  std::span<const float> latents(std::int64_t, std::int64_t, float) override { return {}; }
+  std::span<const float> mask() override { return {}; }
   std::span<const float> noise(std::int64_t, std::int64_t) override { return {}; }
+  void picture_encoded(std::span<const float>) override {}
   void stepped(std::int64_t, const Tensor&, const Tensor&) override {}
   void encoded(const Tensor&) override {}
   void denoised(std::span<const float>) override {}
@@ -27,6 +31,7 @@ class PlanObserver final : public DrawingObserver {
   void finish() {
     if (stage_) {
       StagePlan& stage = stages_[static_cast<std::size_t>(*stage_)];
+      stage.runs = true;
       stage.activations = arena_.peak();
       stage.workspace = backend_.cost().scratch;
       stage.flops = backend_.cost().flops();
@@ -38,40 +43,78 @@ class PlanObserver final : public DrawingObserver {
  private:
   PlanBackend& backend_;
   Arena& arena_;
-  std::array<StagePlan, 3> stages_{StagePlan{.stage = Stage::EncodePrompt},
-                                   StagePlan{.stage = Stage::Denoise},
-                                   StagePlan{.stage = Stage::Decode}};
+  std::array<StagePlan, kStageCount> stages_{
+      StagePlan{.stage = Stage::EncodeImage, .runs = false},
+      StagePlan{.stage = Stage::EncodePrompt, .runs = false},
+      StagePlan{.stage = Stage::Denoise, .runs = false},
+      StagePlan{.stage = Stage::Decode, .runs = false}};
   std::optional<Stage> stage_;
 };
 
-// Bytes in host memory beside the networks: what crosses between stages, and the pictures.
-void add_host(std::array<StagePlan, 3>& stages, const Networks& networks, const Drawing& drawing) {
+// What a picture to begin with takes in host memory, in all stages and in some.
+struct PictureBytes {
+  std::size_t fitted = 0;   // with its mask
+  std::size_t encoder = 0;  // what the encoder reads and leaves
+  std::size_t latents = 0;  // of the denoising: the picture's, the noise, and what is mixed of them
+};
+
+PictureBytes picture_bytes(const Drawing& drawing, std::size_t pixels, std::size_t scale) {
+  if (!drawing.has_picture()) return {};
   constexpr std::size_t kFloat = sizeof(float);
+  const auto latents = static_cast<std::size_t>(drawing.latent.elements());
+  const auto pass = static_cast<std::size_t>(drawing.pictures_per_pass);
+  const std::size_t side = static_cast<std::size_t>(drawing.encoder_tile) * scale;
+  const std::size_t read = drawing.encoder_tile > 0 ? std::min(pixels, side * side) : pixels;
+  PictureBytes bytes;
+  bytes.fitted = pixels * (drawing.has_mask() ? 4 : 3);
+  // The moments, of the tile and of the whole; the noise is there already.
+  bytes.encoder = read * 3 * kFloat + (4 + static_cast<std::size_t>(drawing.count)) * latents * kFloat;
+  bytes.latents = (1 + static_cast<std::size_t>(drawing.count) + pass) * latents * kFloat;
+  if (drawing.has_mask()) bytes.latents += latents * kFloat;
+  return bytes;
+}
+
+// Bytes in host memory beside the networks: what crosses between stages, and the pictures.
+void add_host(std::array<StagePlan, kStageCount>& stages, const Networks& networks,
+              const Drawing& drawing) {
+  constexpr std::size_t kFloat = sizeof(float);
+  const auto at = [&](Stage stage) -> std::size_t& {
+    return stages[static_cast<std::size_t>(stage)].host;
+  };
   const auto latents = static_cast<std::size_t>(drawing.latent.elements());
   const auto scale = static_cast<std::size_t>(networks.vae->config().scale());
   const auto hidden = static_cast<std::size_t>(networks.text_encoder->config().hidden);
   const auto count = static_cast<std::size_t>(drawing.count);
   const std::size_t pixels =
       static_cast<std::size_t>(drawing.latent.rows * drawing.latent.columns) * scale * scale;
-  stages[0].host = std::max(drawing.ids.size(), drawing.negative_ids.size()) * hidden * kFloat;
-  stages[1].host = 2 * count * latents * kFloat;  // the noise, and what comes of it
+  at(Stage::EncodePrompt) =
+      std::max(drawing.ids.size(), drawing.negative_ids.size()) * hidden * kFloat;
+  at(Stage::Denoise) = 2 * count * latents * kFloat;  // the noise, and what comes of it
   // Of the next draw, before it is in the order of tokens.
-  if (adds_noise(drawing.sampler)) stages[1].host += count * latents * kFloat;
-  if (drawing.guidance.normalization > 0) stages[1].host += latents * kFloat;  // for its norm
+  if (adds_noise(drawing.sampler)) at(Stage::Denoise) += count * latents * kFloat;
+  if (drawing.guidance.normalization > 0)
+    at(Stage::Denoise) += latents * kFloat;  // for its norm
   // That, one picture's map, and the pictures, 8 bits.
-  stages[2].host = (count + 1) * latents * kFloat + count * pixels * 3;
+  at(Stage::Decode) = (count + 1) * latents * kFloat + count * pixels * 3;
   if (drawing.tile > 0) {  // the blended picture and one tile
     const std::size_t side = static_cast<std::size_t>(drawing.tile) * scale;
-    stages[2].host += (pixels + side * side) * 3 * kFloat;
+    at(Stage::Decode) += (pixels + side * side) * 3 * kFloat;
   }
+  const PictureBytes picture = picture_bytes(drawing, pixels, scale);
+  at(Stage::EncodeImage) = picture.encoder;
+  at(Stage::Denoise) += picture.latents;
+  for (StagePlan& stage : stages) stage.host += picture.fitted;
 }
 
 }  // namespace
 
 std::size_t activation_bytes(const Plan& plan, Stage stage) {
-  const std::size_t latents = std::max(plan.stages[0].activations, plan.stages[1].activations);
-  const std::size_t decode = plan.stages[2].activations;
-  if (plan.keep == Keep::All) return std::max(latents, decode);
+  const std::size_t encode = plan.of(Stage::EncodeImage).activations;
+  const std::size_t latents = std::max(plan.of(Stage::EncodePrompt).activations,
+                                       plan.of(Stage::Denoise).activations);
+  const std::size_t decode = plan.of(Stage::Decode).activations;
+  if (plan.keep == Keep::All) return std::max({encode, latents, decode});
+  if (stage == Stage::EncodeImage) return encode;
   return stage == Stage::Decode ? decode : latents;
 }
 
@@ -84,6 +127,7 @@ void add_totals(Plan& plan, MemoryKind memory) {
   std::size_t workspace = 0;
   plan.total = 0;
   for (StagePlan& stage : plan.stages) {
+    if (!stage.runs) continue;
     const bool alone = plan.keep == Keep::None;
     if (alone) resident = plan.process;
     resident += stage.weights;
@@ -91,7 +135,7 @@ void add_totals(Plan& plan, MemoryKind memory) {
       stage.total = resident + activation_bytes(plan, stage.stage) + most_workspace;
     } else {
       // Activations count as far as stages up to this one have written them.
-      if (alone && stage.stage == Stage::Decode) activations = 0;
+      if (alone && stage.stage != Stage::Denoise) activations = 0;
       const std::size_t before = activations + workspace;
       activations = std::max(activations, stage.activations);
       workspace = std::max(workspace, stage.workspace);
@@ -103,30 +147,35 @@ void add_totals(Plan& plan, MemoryKind memory) {
   }
 }
 
-std::array<StagePlan, 3> plan_stages(PlanBackend& backend, const Networks& networks,
+std::array<StagePlan, kStageCount> plan_stages(PlanBackend& backend, const Networks& networks,
                                      const Drawing& drawing) {
   Arena arena;
   const Run run{backend, arena};
   PlanObserver observer(backend, arena);
   draw(run, networks, drawing, observer);
   observer.finish();
-  std::array<StagePlan, 3> stages = observer.stages();
+  std::array<StagePlan, kStageCount> stages = observer.stages();
   add_host(stages, networks, drawing);
   return stages;
 }
 
-StagePlan plan_decode(PlanBackend& backend, const Networks& networks, const Drawing& drawing) {
+StagePlan plan_picture(PlanBackend& backend, const Networks& networks, const Drawing& drawing,
+                       Stage stage) {
   Arena arena;
   const Run run{backend, arena};
   PlanObserver observer(backend, arena);
-  const std::vector<float> tokens(
-      static_cast<std::size_t>(drawing.count * drawing.latent.elements()));
-  observer.begin(Stage::Decode);
-  decode(run, *networks.vae, drawing, tokens, observer);
+  observer.begin(stage);
+  if (stage == Stage::EncodeImage) {
+    encode_picture(run, *networks.vae_encoder, drawing, observer);
+  } else {
+    const std::vector<float> tokens(
+        static_cast<std::size_t>(drawing.count * drawing.latent.elements()));
+    decode(run, *networks.vae, drawing, tokens, observer);
+  }
   observer.finish();
-  std::array<StagePlan, 3> stages = observer.stages();
+  std::array<StagePlan, kStageCount> stages = observer.stages();
   add_host(stages, networks, drawing);
-  return stages[2];
+  return stages[static_cast<std::size_t>(stage)];
 }
 
 }  // namespace zimage

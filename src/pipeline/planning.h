@@ -11,14 +11,16 @@ namespace zimage {
 
 // Activations, workspace, host memory and FLOPs of each stage, in the order of Stage; all else is
 // left at 0. `networks` are made on `backend`.
-std::array<StagePlan, 3> plan_stages(PlanBackend& backend, const Networks& networks,
+std::array<StagePlan, kStageCount> plan_stages(PlanBackend& backend, const Networks& networks,
                                      const Drawing& drawing);
 
-// The same of the last stage alone.
-StagePlan plan_decode(PlanBackend& backend, const Networks& networks, const Drawing& drawing);
+// The same of one stage alone, Decode or EncodeImage.
+StagePlan plan_picture(PlanBackend& backend, const Networks& networks, const Drawing& drawing,
+                       Stage stage);
 
-// Bytes of the activations' memory while a stage runs. Where networks are released, the decoder's
-// is taken after theirs has been given back; else one block serves all stages.
+// Bytes of the activations' memory while a stage runs. Where networks are released, the image
+// encoder's is given back before the text encoder's is taken, and the decoder's is taken after
+// that has been given back; else one block serves all stages.
 std::size_t activation_bytes(const Plan& plan, Stage stage);
 
 // Fills in the totals for plan.keep, which is All or None, from the stages' parts and plan.process.

@@ -17,11 +17,8 @@ constexpr std::array<Stage, 2> kLatentStages = {Stage::EncodePrompt, Stage::Deno
 // Sizes that are suggested are multiples of this.
 constexpr std::int64_t kSizeStep = 16;
 
-StagePlan& stage_of(Plan& plan, Stage stage) {
-  return plan.stages[static_cast<std::size_t>(stage)];
-}
-
 void add_weights(StagePlan& stage, const Parts& parts) {
+  if (!stage.runs) return;
   const PartSize& size = parts.size(stage.stage);
   stage.weights = size.weights;
   stage.loading = size.loading;
@@ -42,17 +39,18 @@ void stream_layers(Plan& plan, StagePlan& stage, const PartSize& size, MemoryKin
   }
 }
 
-// Decodes in the largest tiles that make the stage fit, or the smallest.
-void cut_tiles(Plan& plan, Parts& parts, Drawing drawing, MemoryKind memory) {
-  StagePlan& decode = stage_of(plan, Stage::Decode);
+// Decodes, or encodes, in the largest tiles that make the stage fit, or the smallest.
+void cut_tiles(Plan& plan, Parts& parts, Drawing drawing, Stage stage) {
+  StagePlan& planned = plan.of(stage);
+  const bool encodes = stage == Stage::EncodeImage;
   for (const std::int64_t tile : kTiles) {
     if (tile >= std::max(drawing.latent.rows, drawing.latent.columns)) continue;
-    drawing.tile = tile;
-    decode = plan_decode(parts.planner(), parts.planned(), drawing);
-    add_weights(decode, parts);
-    plan.tile = tile;
-    add_totals(plan, memory);
-    if (decode.total <= plan.available) return;
+    (encodes ? drawing.encoder_tile : drawing.tile) = tile;
+    planned = plan_picture(parts.planner(), parts.planned(), drawing, stage);
+    add_weights(planned, parts);
+    (encodes ? plan.encoder_tile : plan.tile) = tile;
+    add_totals(plan, parts.planner().memory_kind());
+    if (planned.total <= plan.available) return;
   }
 }
 
@@ -72,11 +70,11 @@ bool fits(const Plan& plan) {
   return plan.total <= plan.available;
 }
 
-// Whether all stages before the decoder fit: where networks are released, how many pictures a pass
+// Whether the text encoder and the transformer fit: where networks are released, how many pictures a pass
 // has does not matter to the decoder.
 bool latents_fit(const Plan& plan) {
   return std::all_of(kLatentStages.begin(), kLatentStages.end(), [&](Stage stage) {
-    return plan.stages[static_cast<std::size_t>(stage)].total <= plan.available;
+    return plan.of(stage).total <= plan.available;
   });
 }
 
@@ -118,7 +116,7 @@ Plan make_plan(Parts& parts, const Drawing& drawing, const Residency& residency)
   const auto streaming = [&](std::int64_t pictures) {
     Plan plan = keeping(Keep::None, pictures);
     for (const Stage stage : kLatentStages) {
-      StagePlan& planned = stage_of(plan, stage);
+      StagePlan& planned = plan.of(stage);
       if (planned.total > plan.available) stream_layers(plan, planned, parts.size(stage), memory);
     }
     return plan;
@@ -132,7 +130,9 @@ Plan make_plan(Parts& parts, const Drawing& drawing, const Residency& residency)
       drawing.count, [&](std::int64_t pictures) { return keeping(Keep::None, pictures); },
       latents_fit);
   if (!latents_fit(plan)) plan = in_fewest_passes(drawing.count, streaming, latents_fit);
-  if (plan.stages.back().total > plan.available) cut_tiles(plan, parts, drawing, memory);
+  for (const Stage stage : {Stage::EncodeImage, Stage::Decode}) {
+    if (plan.of(stage).total > plan.available) cut_tiles(plan, parts, drawing, stage);
+  }
   return plan;
 }
 
@@ -171,7 +171,7 @@ std::string refusal(const Plan& plan, const PictureSize& size,
 }
 
 std::string shortage(const Plan& plan, Stage stage, const std::string& found) {
-  const StagePlan& planned = plan.stages[static_cast<std::size_t>(stage)];
+  const StagePlan& planned = plan.of(stage);
   return std::string(name_of(stage)) + ": " + found + "; " + bytes_text(planned.total) +
          " were planned for this stage, " + bytes_text(plan.available) +
          " were available then: other programs have taken memory since. Free it, or allow less "

@@ -56,7 +56,7 @@ std::size_t decoder_limit(const DeepModel& model) {
   PipelineOptions options = model.options(0);
   options.keep = Keep::None;
   const Plan plan = Pipeline(options).plan(small(64, 64));
-  return (plan.stages[1].total + plan.stages[2].total) / 2;
+  return (plan.of(Stage::Denoise).total + plan.of(Stage::Decode).total) / 2;
 }
 
 TEST(Residency, StreamsTheBlocksThatDoNotFitAndDrawsTheSame) {
@@ -66,9 +66,9 @@ TEST(Residency, StreamsTheBlocksThatDoNotFitAndDrawsTheSame) {
   Pipeline pipeline(model.options(limit));
   const Plan plan = pipeline.plan(small(64, 64));
   EXPECT_EQ(plan.keep, Keep::None);
-  EXPECT_EQ(plan.stages[1].layers, 30);
-  EXPECT_GE(plan.stages[1].streamed, 2);
-  EXPECT_LT(plan.stages[1].streamed, 30);
+  EXPECT_EQ(plan.of(Stage::Denoise).layers, 30);
+  EXPECT_GE(plan.of(Stage::Denoise).streamed, 2);
+  EXPECT_LT(plan.of(Stage::Denoise).streamed, 30);
   EXPECT_LE(plan.total, plan.available);
   std::size_t memory = 0;
   const auto watch = [&](const Progress& progress) {
@@ -128,10 +128,10 @@ TEST(Residency, StreamsToACardFromCopiesThatStay) {
   const Plan alone =
       make_plan(parts, drawing, {.keep = Keep::None, .available = std::size_t{1} << 40});
   const std::size_t layer = parts.size(Stage::Denoise).layers.front();
-  const Plan less = make_plan(parts, drawing, {.available = alone.stages[1].total - 2 * layer});
-  EXPECT_EQ(less.stages[1].streamed, 4);  // two for the slots
-  EXPECT_EQ(less.stages[1].copies, 4 * layer);
-  EXPECT_EQ(less.stages[0].streamed, 0);
+  const Plan less = make_plan(parts, drawing, {.available = alone.of(Stage::Denoise).total - 2 * layer});
+  EXPECT_EQ(less.of(Stage::Denoise).streamed, 4);  // two for the slots
+  EXPECT_EQ(less.of(Stage::Denoise).copies, 4 * layer);
+  EXPECT_EQ(less.of(Stage::EncodePrompt).streamed, 0);
   for (int pictures = 0; pictures < 2; ++pictures)
     EXPECT_EQ(draw_on(device, parts, drawing, less).rgb, expected.rgb);
   ASSERT_EQ(device.slabs.size(), 1U);
@@ -153,13 +153,13 @@ TEST(Residency, SpreadsPicturesOverAsFewPassesAsFit) {
     return with(small_drawing(model, count), Keep::All, kMuch).total;
   };
   const auto released = [&](std::int64_t count) {
-    return with(small_drawing(model, count), Keep::None, kMuch).stages[1].total;
+    return with(small_drawing(model, count), Keep::None, kMuch).of(Stage::Denoise).total;
   };
   const auto expect = [](const Plan& plan, Keep keep, std::int64_t pictures, bool streams) {
     EXPECT_EQ(plan.count, 5);
     EXPECT_EQ(plan.keep, keep);
     EXPECT_EQ(plan.pictures_per_pass, pictures);
-    EXPECT_EQ(plan.stages[1].streamed > 0, streams);
+    EXPECT_EQ(plan.of(Stage::Denoise).streamed > 0, streams);
     EXPECT_LE(plan.total, plan.available);
   };
   expect(with(five, Keep::Auto, all(5)), Keep::All, 5, false);
@@ -230,8 +230,8 @@ TEST(Residency, GuidesTheSameInSeveralPasses) {
 TEST(Residency, StreamsMoreForMore) {
   const DeepModel model;
   Pipeline pipeline(model.options(decoder_limit(model)));
-  EXPECT_LT(pipeline.plan(small(64, 64)).stages[1].streamed,
-            pipeline.plan(small(256, 1024)).stages[1].streamed);
+  EXPECT_LT(pipeline.plan(small(64, 64)).of(Stage::Denoise).streamed,
+            pipeline.plan(small(256, 1024)).of(Stage::Denoise).streamed);
 }
 
 // Right tiles give 45 dB or more: norms see a part of the picture each.
@@ -296,23 +296,24 @@ TEST(Residency, CountsACardsActivationsByStage) {
     return StagePlan{
         .stage = name, .weights = weights, .activations = activations, .workspace = weights / 100};
   };
-  plan.stages = {stage(Stage::EncodePrompt, 70000, 30), stage(Stage::Denoise, 120000, 200),
+  plan.stages = {StagePlan{.stage = Stage::EncodeImage, .runs = false},
+                 stage(Stage::EncodePrompt, 70000, 30), stage(Stage::Denoise, 120000, 200),
                  stage(Stage::Decode, 1000, 10000)};
   plan.keep = Keep::None;
   add_totals(plan, MemoryKind::Device);
-  EXPECT_EQ(plan.stages[0].total, 1000U + 70000 + 200 + 1200);
-  EXPECT_EQ(plan.stages[1].total, 1000U + 120000 + 200 + 1200);
-  EXPECT_EQ(plan.stages[2].total, 1000U + 1000 + 10000 + 1200);
-  EXPECT_EQ(plan.total, plan.stages[1].total);
+  EXPECT_EQ(plan.of(Stage::EncodePrompt).total, 1000U + 70000 + 200 + 1200);
+  EXPECT_EQ(plan.of(Stage::Denoise).total, 1000U + 120000 + 200 + 1200);
+  EXPECT_EQ(plan.of(Stage::Decode).total, 1000U + 1000 + 10000 + 1200);
+  EXPECT_EQ(plan.total, plan.of(Stage::Denoise).total);
   plan.keep = Keep::All;
   add_totals(plan, MemoryKind::Device);
-  EXPECT_EQ(plan.stages[0].total, 1000U + 70000 + 10000 + 1200);
+  EXPECT_EQ(plan.of(Stage::EncodePrompt).total, 1000U + 70000 + 10000 + 1200);
   EXPECT_EQ(plan.total, 1000U + 191000 + 10000 + 1200);
 }
 
 TEST(Residency, SaysWhatAStageLacks) {
   Plan plan;
-  plan.stages[2] = {.stage = Stage::Decode, .total = std::size_t{3} << 30};
+  plan.of(Stage::Decode) = {.stage = Stage::Decode, .total = std::size_t{3} << 30};
   plan.available = std::size_t{4} << 30;
   EXPECT_THAT(shortage(plan, Stage::Decode, "cuda: 1.3 GiB asked for"),
               testing::AllOf(HasSubstr("decode: cuda: 1.3 GiB asked for; 3.00 GiB were planned"),

@@ -85,21 +85,47 @@ void RunObserver::begin(Stage stage) {
   const bool moves = stage != Stage::Denoise;
   if (context_.plan.keep == Keep::None) {
     if (moves) context_.activations.release();
-    for (const Stage other : {Stage::EncodePrompt, Stage::Denoise, Stage::Decode}) {
+    for (const Stage other :
+         {Stage::EncodeImage, Stage::EncodePrompt, Stage::Denoise, Stage::Decode}) {
       if (other != stage) context_.parts.release(other);
     }
   }
-  context_.parts.load(stage, context_.plan.stages[static_cast<std::size_t>(stage)].streamed,
-                      context_.run.stop);
+  context_.parts.load(stage, context_.plan.of(stage).streamed, context_.run.stop);
   if (moves) context_.activations.reserve(activation_bytes(context_.plan, stage));
   timings.load += seconds_since(start);
   start_ = Clock::now();
 }
 
+Beginning& RunObserver::beginning() {
+  if (noise_.valid()) beginning_.emplace(noise_.get());
+  return *beginning_;
+}
+
+std::span<const float> RunObserver::pixels(const PictureTile& tile) {
+  const std::int64_t scale = context_.source.picture.height / context_.drawing.latent.rows;
+  asked_ = encoder_pixels(context_.source.picture, tile.rows, tile.columns, scale);
+  return asked_;
+}
+
+std::span<const float> RunObserver::latents(std::int64_t first, std::int64_t count, float sigma) {
+  return beginning().at(first, count, sigma);
+}
+
+std::span<const float> RunObserver::mask() {
+  asked_ = mask_tokens(context_.source, context_.drawing.latent);
+  return asked_;
+}
+
 std::span<const float> RunObserver::noise(std::int64_t first, std::int64_t draw) {
-  if (noise_.valid()) made_noise_ = noise_.get();
-  const std::int64_t begin = first * context_.drawing.latent.elements();
-  return made_noise_->get(draw).subspan(static_cast<std::size_t>(begin));
+  return beginning().noise(first, draw);
+}
+
+void RunObserver::picture_encoded(std::span<const float> moments) {
+  asked_ = {};
+  expect_finite(moments, stage_);
+  beginning().set_picture(moments, context_.drawing.latent_scale);
+  timings.encode_image = seconds_since(start_);
+  report(1);
 }
 
 void RunObserver::encoded(const Tensor& features) {
@@ -118,7 +144,8 @@ void RunObserver::stepped(std::int64_t evaluation, const Tensor& /*velocity*/,
 
 void RunObserver::denoised(std::span<const float> latents) {
   timings.denoise = seconds_since(start_);
-  made_noise_.reset();
+  beginning_.reset();
+  asked_ = {};
   expect_finite(latents, stage_);
 }
 
@@ -138,6 +165,8 @@ void RunObserver::decoded(const Tensor& x, const PictureTile& tile) {
     put_rows(images.back(), 0, Tensor{blended_.data(), DType::F32, whole}.rows(0, *request.height));
     blended_ = {};
   }
+  if (request.composite && context_.drawing.has_mask())
+    keep_unmasked(images.back(), context_.source);
   timings.decode = seconds_since(start_);
   report(tile.picture + 1);
 }

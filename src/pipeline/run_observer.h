@@ -8,7 +8,9 @@
 #include <vector>
 
 #include "pipeline/activations.h"
+#include "pipeline/beginning.h"
 #include "pipeline/parts.h"
+#include "pipeline/source_picture.h"
 
 namespace zimage {
 
@@ -24,6 +26,7 @@ class RunObserver final : public DrawingObserver {
     const ProgressFn& progress;
     const Request& request;  // complete
     const Drawing& drawing;
+    const SourcePicture& source;  // empty without an init image
   };
   RunObserver(const Context& context, std::future<NoiseDraws> noise)
       : context_(context), noise_(std::move(noise)) {}
@@ -37,7 +40,11 @@ class RunObserver final : public DrawingObserver {
   // Throws Numerics when a stage's result has NaN or infinity, naming the stage.
   void begin(Stage stage) override;
   void encoded(const Tensor& features) override;
+  std::span<const float> pixels(const PictureTile& tile) override;
+  std::span<const float> latents(std::int64_t first, std::int64_t count, float sigma) override;
+  std::span<const float> mask() override;
   std::span<const float> noise(std::int64_t first, std::int64_t draw) override;
+  void picture_encoded(std::span<const float> moments) override;
   void stepped(std::int64_t evaluation, const Tensor& velocity, const Tensor& latents) override;
   void denoised(std::span<const float> latents) override;
   void decoded(const Tensor& x, const PictureTile& tile) override;
@@ -46,10 +53,13 @@ class RunObserver final : public DrawingObserver {
   using Clock = std::chrono::steady_clock;
 
   void report(std::int64_t step) const;
+  // Waits for the noise.
+  Beginning& beginning();
 
   Context context_;
   std::future<NoiseDraws> noise_;
-  std::optional<NoiseDraws> made_noise_;
+  std::optional<Beginning> beginning_;
+  std::vector<float> asked_;  // pixels or a mask, as last asked for
   std::int64_t encoded_ = 0;    // prompts
   std::vector<float> blended_;  // [H, W, 3] while tiles are decoded
   Stage stage_ = Stage::EncodePrompt;

@@ -57,16 +57,16 @@ std::vector<TileSpan> cut_into_tiles(std::int64_t extent, std::int64_t tile, std
 
 void blend_tile(std::vector<float>& picture, std::int64_t width, const std::vector<float>& pixels,
                 const PictureTile& tile, std::int64_t scale) {
-  constexpr std::size_t kChannels = 3;
   const auto columns = tile.columns.weights.size();
+  const std::size_t channels = pixels.size() / (tile.rows.weights.size() * columns);
   const auto first_column = static_cast<std::size_t>(tile.columns.begin * scale);
   const auto first_row = static_cast<std::size_t>(tile.rows.begin * scale);
   for (std::size_t row = 0; row < tile.rows.weights.size(); ++row) {
-    const float* from = pixels.data() + row * columns * kChannels;
+    const float* from = pixels.data() + row * columns * channels;
     float* to = picture.data() +
-                ((first_row + row) * static_cast<std::size_t>(width) + first_column) * kChannels;
-    for (std::size_t i = 0; i < columns * kChannels; ++i)
-      to[i] += from[i] * tile.rows.weights[row] * tile.columns.weights[i / kChannels];
+                ((first_row + row) * static_cast<std::size_t>(width) + first_column) * channels;
+    for (std::size_t i = 0; i < columns * channels; ++i)
+      to[i] += from[i] * tile.rows.weights[row] * tile.columns.weights[i / channels];
   }
 }
 

@@ -1,5 +1,5 @@
-// Cutting a decoder's picture into tiles that overlap, and blending them again. Follows diffusers
-// AutoencoderKL.tiled_decode, whose tiles fade into each other linearly.
+// Cutting a picture into tiles that overlap, and blending what the autoencoder makes of them. Follows
+// diffusers AutoencoderKL.tiled_decode and tiled_encode, whose tiles fade into each other linearly.
 #pragma once
 
 #include <cstdint>
@@ -20,7 +20,7 @@ struct TileSpan {
 // number of pixels in a latent pixel.
 std::vector<TileSpan> cut_into_tiles(std::int64_t extent, std::int64_t tile, std::int64_t scale);
 
-// One decoded tile of a picture.
+// One tile of a picture.
 struct PictureTile {
   const TileSpan& rows;
   const TileSpan& columns;
@@ -29,7 +29,7 @@ struct PictureTile {
   std::int64_t count = 1;
 };
 
-// Adds a tile's pixels [scale rows, scale columns, 3], weighted, to the picture of `width` pixels.
+// Adds a tile's pixels [scale rows, scale columns, C], weighted, to the picture of `width` pixels.
 void blend_tile(std::vector<float>& picture, std::int64_t width, const std::vector<float>& pixels,
                 const PictureTile& tile, std::int64_t scale);
 

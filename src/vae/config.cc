@@ -1,8 +1,9 @@
 // Reads and checks the autoencoder's config.json.
+#include "vae/config.h"
+
 #include <string>
 
 #include "base/error.h"
-#include "vae/vae.h"
 
 namespace zimage {
 namespace {
@@ -53,6 +54,7 @@ VaeConfig VaeConfig::from_json(const JsonObject& json) {
       .scaling_factor = static_cast<float>(json.number("scaling_factor")),
       .shift_factor = static_cast<float>(json.number("shift_factor")),
       .mid_attention = json.boolean("mid_block_add_attention", true),
+      .quant_conv = json.boolean("use_quant_conv", true),
   };
   check_range(json, "layers_per_block", config.layers_per_block, 64);
   check_range(json, "latent_channels", config.latent_channels, 4096);

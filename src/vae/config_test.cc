@@ -5,7 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "error_of.h"
-#include "vae/vae.h"
+#include "vae/config.h"
 
 namespace zimage {
 namespace {

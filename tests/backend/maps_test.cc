@@ -54,6 +54,27 @@ TEST_P(Maps, ConvolutionOfAnUpsampledMap) {
   }
 }
 
+// A pixel of an even row or column kept in place of its odd neighbour: 1.
+TEST_P(Maps, ConvolutionToADownsampledMap) {
+  for (const Size& s : {Size{2, 2, 8, 8}, Size{3, 5, 16, 24}, Size{16, 18, 128, 128},
+                        Size{14, 9, 64, 3}, Size{33, 40, 64, 64}}) {
+    OpCase c(backend());
+    const auto x = c.activations({s.rows, s.columns, s.in});
+    const auto weight = c.kernel({s.out, s.in, 3, 3}, DType::BF16);
+    const auto bias = c.vector({s.out});
+    const auto out = c.activations({s.rows / 2, s.columns / 2, s.out});
+    const auto added = c.activations({s.rows / 2, s.columns / 2, s.out});
+    reserve(ScratchOp::Conv2d, out.tested, x.tested, weight.tested);
+    c.run([&](const OpCase::Side& v) {
+      v.backend().conv2d(v(out), v(x), v(weight), {.bias = v(bias), .downsample_2x = true});
+      v.backend().conv2d(v(added), v(x), v(weight), {.downsample_2x = true, .accumulate = true});
+    });
+    EXPECT_LE(c.nmse(out), c.bound(1e-10, 1e-5)) << s.rows << "x" << s.columns;
+    EXPECT_LE(c.nmse(added), c.bound(1e-10, 1e-5)) << s.rows << "x" << s.columns;
+    EXPECT_TRUE(c.guards_intact());
+  }
+}
+
 TEST_P(Maps, Convolution1x1) {
   for (const Size& s : {Size{3, 5, 7, 9}, Size{16, 17, 128, 64}, Size{1, 1, 64, 128}}) {
     OpCase c(backend());

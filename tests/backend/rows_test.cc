@@ -153,7 +153,10 @@ TEST_P(Rows, ElementWise) {
     const auto narrow = c.activations(shape);
     const auto filled = c.activations(shape);
     const auto row = c.vector({shape[1]});
+    const auto blended = c.vector(shape);
+    const auto mask = c.vector(shape, 0.5F, 0.2F);
     c.run([&](const OpCase::Side& v) {
+      v.backend().blend(v(blended), v(velocity), v(mask));
       v.backend().silu(v(activated));
       v.backend().add(v(sum), v(other));
       v.backend().add_scaled(v(euler), v(velocity), -0.125F);
@@ -164,6 +167,7 @@ TEST_P(Rows, ElementWise) {
     EXPECT_LE(c.nmse(activated), c.bound(kF32, kBf16)) << to_string(shape);
     EXPECT_LE(c.nmse(sum), c.bound(kF32, kBf16)) << to_string(shape);
     EXPECT_LE(c.nmse(euler), kF32) << to_string(shape);
+    EXPECT_LE(c.nmse(blended), kF32) << to_string(shape);
     EXPECT_EQ(c.nmse(wide), 0) << to_string(shape);
     EXPECT_LE(c.nmse(narrow), c.bound(0, kBf16)) << to_string(shape);
     EXPECT_LE(c.nmse(filled), c.bound(0, kBf16)) << to_string(shape);

@@ -42,14 +42,22 @@ struct Recorded {
   std::size_t activations = 0;
 };
 
-class Recorder final : public DrawingObserver {
+class Recorder : public DrawingObserver {
  public:
   Recorder(const Run& run, std::span<const float> noise, Recorded& recorded)
       : run_(run), noise_(noise), recorded_(recorded) {}
   void begin(Stage /*stage*/) override {}
-  std::span<const float> noise(std::int64_t first, std::int64_t /*draw*/) override {
-    return noise_.subspan(static_cast<std::size_t>(first * kLatent.elements()));
+  std::span<const float> pixels(const PictureTile& /*tile*/) override { return {}; }
+  std::span<const float> latents(std::int64_t first, std::int64_t count,
+                                 float /*sigma*/) override {
+    return noise_.subspan(static_cast<std::size_t>(first * kLatent.elements()),
+                          static_cast<std::size_t>(count * kLatent.elements()));
   }
+  std::span<const float> mask() override { return {}; }
+  std::span<const float> noise(std::int64_t /*first*/, std::int64_t /*draw*/) override {
+    return {};
+  }
+  void picture_encoded(std::span<const float> /*moments*/) override {}
   void encoded(const Tensor& features) override { recorded_.features.push_back(host(features)); }
   void stepped(std::int64_t /*evaluation*/, const Tensor& velocity,
                const Tensor& latents) override {
@@ -92,20 +100,30 @@ class TinyModel {
         .guidance = guidance,
         .sampler = Sampler::Euler,
         .sigmas = flow_match_sigmas(steps, model_.scheduler(), 256),
-        .latent_scaling = model_.vae().scaling_factor,
-        .latent_shift = model_.vae().shift_factor,
+        .latent_scale = {.scaling = model_.vae().scaling_factor,
+                         .shift = model_.vae().shift_factor},
         .count = static_cast<std::int64_t>(noise.size()) / kLatent.elements(),
         .pictures_per_pass = pictures_per_pass,
     };
+    return record(drawing, [&](const Run& run, Recorded& recorded) {
+      return std::make_unique<Recorder>(run, noise, recorded);
+    });
+  }
+
+  // Draws with the recorder that `make(run, recorded)` gives.
+  template <typename Make>
+  Recorded record(const Drawing& drawing, const Make& make) {
     Buffer memory = backend_->allocate(kActivations);
     Arena arena(memory.data(), memory.bytes());
     const Run run{*backend_, arena};
     Recorded recorded;
-    Recorder recorder(run, noise, recorded);
-    zimage::draw(run, networks_, drawing, recorder);
+    const auto recorder = make(run, recorded);
+    zimage::draw(run, networks_, drawing, *recorder);
     recorded.activations = arena.peak();
     return recorded;
   }
+
+  const Model& model() const { return model_; }
 
   std::vector<std::int32_t> ids(const std::string& prompt) const {
     return model_.tokenize(prompt).ids;
@@ -120,6 +138,8 @@ class TinyModel {
     networks_.transformer = std::make_unique<ZImageTransformer>(transformer_->tensors(),
                                                                 model_.transformer(), *backend_);
     networks_.vae = std::make_unique<VaeDecoder>(vae_->tensors(), model_.vae(), *backend_);
+    networks_.vae_encoder =
+        std::make_unique<VaeEncoder>(vae_encoder_->tensors(), model_.vae(), *backend_);
   }
 
   Model model_{PipelineOptions{.model = kModel}};
@@ -127,6 +147,7 @@ class TinyModel {
   std::unique_ptr<PartWeights> text_ = model_.open("text_encoder");
   std::unique_ptr<PartWeights> transformer_ = model_.open("transformer");
   std::unique_ptr<PartWeights> vae_ = model_.open("vae");
+  std::unique_ptr<PartWeights> vae_encoder_ = model_.open("vae");
   Networks networks_;
 };
 

@@ -218,16 +218,18 @@ void conv3x3(const Tensor& out, const Tensor& x, const Weight& weight, const Con
                       .weight = static_cast<const float*>(weight.data),
                       .bias = args.bias.empty() ? nullptr : args.bias.as<float>(),
                       .zeros = scratch,
-                      .height = out.dim(0),
-                      .width = out.dim(1),
+                      .height = args.downsample_2x ? x.dim(0) : out.dim(0),
+                      .width = args.downsample_2x ? x.dim(1) : out.dim(1),
                       .in = weight.in,
                       .out_channels = weight.out,
                       .upsample_2x = args.upsample_2x,
+                      .downsample_2x = args.downsample_2x,
                       .accumulate = args.accumulate};
   if (is_direct(weight.out)) {
-    parallel_for(context.threads, static_cast<std::size_t>(task.height),
+    parallel_for(context.threads, static_cast<std::size_t>(out.dim(0)),
                  [&](std::size_t row, std::size_t /*thread*/) {
-                   context.kernels.direct(task, static_cast<std::ptrdiff_t>(row));
+                   const auto at = static_cast<std::ptrdiff_t>(row);
+                   context.kernels.direct(task, task.downsample_2x ? 2 * at + 1 : at);
                  });
     return;
   }

@@ -20,7 +20,7 @@ namespace zimage::cpu {
 namespace {
 
 struct Case {
-  std::int64_t height, width;  // of the output
+  std::int64_t height, width;  // of the convolved map
   std::int64_t in, out;
   bool upsample_2x = false;
   bool accumulate = false;

@@ -159,6 +159,10 @@ void CudaBackend::do_add_scaled(const Tensor& x, const Tensor& y, float factor) 
   kernels::add_scaled(x, y, factor, start());
 }
 
+void CudaBackend::do_blend(const Tensor& x, const Tensor& y, const Tensor& mask) {
+  kernels::blend(x, y, mask, start());
+}
+
 void CudaBackend::do_cast(const Tensor& out, const Tensor& x) {
   kernels::convert(out, x, start());
 }
@@ -167,12 +171,14 @@ void CudaBackend::do_fill_rows(const Tensor& out, const Tensor& row) {
   kernels::fill_rows(out, row, kernels::RowMode::Fill, start());
 }
 
-// What conv_sm90() takes: whole 128-byte stages of input channels, and output rows it can store.
+// What conv_sm90() takes: whole 128-byte stages of input channels, output rows it can store, and
+// every pixel of them.
 bool CudaBackend::direct_conv(const Tensor& out, const Tensor& x) const {
-  const bool upsamples = out.dim(0) != x.dim(0);
+  const bool downsamples = out.dim(0) < x.dim(0);
+  const bool upsamples = out.dim(0) > x.dim(0);
   const bool stores = out.dim(2) % 8 == 0 || (out.dim(2) <= 16 && !upsamples);
-  return hopper_ && x.dtype == DType::BF16 && x.dim(2) % 64 == 0 && stores && aligned(x) &&
-         aligned(out);
+  return hopper_ && x.dtype == DType::BF16 && x.dim(2) % 64 == 0 && stores && !downsamples &&
+         aligned(x) && aligned(out);
 }
 
 void CudaBackend::do_conv2d(const Tensor& out, const Tensor& x, const Weight& weight,
@@ -232,9 +238,12 @@ void CudaBackend::conv_by_patches(const Tensor& out, const Tensor& x, const Weig
     Tensor patches{
         memory + operand, weight.dtype, {count * width, weight.kernel * weight.kernel * weight.in}};
     if (chunks.gather) {
-      kernels::gather_patches(
-          patches, map,
-          {.kernel = weight.kernel, .first_row = first, .upsample_2x = args.upsample_2x}, stream_);
+      kernels::gather_patches(patches, map,
+                              {.kernel = weight.kernel,
+                               .first_row = first,
+                               .upsample_2x = args.upsample_2x,
+                               .downsample_2x = args.downsample_2x},
+                              stream_);
     } else {
       patches.data = map.data;
     }

@@ -73,6 +73,7 @@ class PlanBackend final : public Backend {
   void do_attention(const Tensor& out, const Tensor& qkv, const AttentionArgs& args) override;
   void do_silu(const Tensor&) override { ++cost_.operations; }
   void do_add_scaled(const Tensor&, const Tensor&, float) override { ++cost_.operations; }
+  void do_blend(const Tensor&, const Tensor&, const Tensor&) override { ++cost_.operations; }
   void do_cast(const Tensor&, const Tensor&) override { ++cost_.operations; }
   void do_fill_rows(const Tensor&, const Tensor&) override { ++cost_.operations; }
   void do_conv2d(const Tensor& out, const Tensor& x, const Weight& weight,

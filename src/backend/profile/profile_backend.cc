@@ -81,6 +81,10 @@ void ProfileBackend::do_add_scaled(const Tensor& x, const Tensor& y, float facto
   timed("add_scaled", 0, [&] { target_.do_add_scaled(x, y, factor); });
 }
 
+void ProfileBackend::do_blend(const Tensor& x, const Tensor& y, const Tensor& mask) {
+  timed("blend", 0, [&] { target_.do_blend(x, y, mask); });
+}
+
 void ProfileBackend::do_cast(const Tensor& out, const Tensor& x) {
   timed("cast", 0, [&] { target_.do_cast(out, x); });
 }

@@ -72,6 +72,7 @@ class ProfileBackend final : public Backend {
   void do_attention(const Tensor& out, const Tensor& qkv, const AttentionArgs& args) override;
   void do_silu(const Tensor& x) override;
   void do_add_scaled(const Tensor& x, const Tensor& y, float factor) override;
+  void do_blend(const Tensor& x, const Tensor& y, const Tensor& mask) override;
   void do_cast(const Tensor& out, const Tensor& x) override;
   void do_fill_rows(const Tensor& out, const Tensor& row) override;
   void do_conv2d(const Tensor& out, const Tensor& x, const Weight& weight,

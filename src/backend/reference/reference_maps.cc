@@ -35,14 +35,15 @@ void ReferenceBackend::do_conv2d(const Tensor& out, const Tensor& x, const Weigh
                                  const ConvArgs& args) {
   const std::int64_t side = weight.kernel;
   const std::int64_t factor = args.upsample_2x ? 2 : 1;
+  const std::int64_t step = args.downsample_2x ? 2 : 1;
   std::vector<double> bias(static_cast<std::size_t>(weight.out));
   if (!args.bias.empty()) std::copy_n(args.bias.as<float>(), weight.out, bias.begin());
   for (std::int64_t row = 0; row < out.dim(0); ++row) {
     for (std::int64_t column = 0; column < out.dim(1); ++column) {
       std::vector<double> sums = bias;
       for (std::int64_t tap = 0; tap < side * side; ++tap) {
-        const float* source =
-            pixel(x, row + tap / side - side / 2, column + tap % side - side / 2, factor);
+        const float* source = pixel(x, row * step + step - 1 + tap / side - side / 2,
+                                    column * step + step - 1 + tap % side - side / 2, factor);
         if (source != nullptr) add_products(sums, source, weight, tap);
       }
       float* target = out.as<float>() + (row * out.dim(1) + column) * weight.out;

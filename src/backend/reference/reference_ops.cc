@@ -193,6 +193,14 @@ void ReferenceBackend::do_add_scaled(const Tensor& x, const Tensor& y, float fac
   for (std::int64_t i = 0; i < x.elements(); ++i) x.as<float>()[i] += factor * y.as<float>()[i];
 }
 
+void ReferenceBackend::do_blend(const Tensor& x, const Tensor& y, const Tensor& mask) {
+  for (std::int64_t i = 0; i < x.elements(); ++i) {
+    const float share = mask.as<float>()[i];
+    float& value = x.as<float>()[i];
+    value = share * value + (1.0F - share) * y.as<float>()[i];
+  }
+}
+
 void ReferenceBackend::do_cast(const Tensor& out, const Tensor& x) {
   std::memcpy(out.data, x.data, x.bytes());
 }

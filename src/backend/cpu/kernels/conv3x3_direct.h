@@ -55,6 +55,7 @@ inline void direct_pixels(const ConvTask& task, std::ptrdiff_t row, std::ptrdiff
 #pragma GCC unroll 4
     for (int o = 0; o < kOut; ++o) sums[p][o] = zero();
   }
+  const std::ptrdiff_t step = task.downsample_2x ? 2 : 1;
   const std::ptrdiff_t weight_pixel = (task.in + kConvPanel - 1) / kConvPanel * kConvPanel;
   const std::ptrdiff_t whole = task.in / kLanes * kLanes;
   for (std::ptrdiff_t channel = 0; channel < whole; channel += kLanes) {
@@ -69,7 +70,8 @@ inline void direct_pixels(const ConvTask& task, std::ptrdiff_t row, std::ptrdiff
 #pragma GCC unroll 4
   for (int p = 0; p < kPixels; ++p) {
     if (column + p >= task.width) break;
-    float* out = task.out + (row * task.width + column + p) * kOut;
+    if ((column + p) % step != step - 1) continue;
+    float* out = task.out + (row / step * (task.width / step) + (column + p) / step) * kOut;
 #pragma GCC unroll 4
     for (int o = 0; o < kOut; ++o) {
       const float value = sum(sums[p][o]) + (task.bias != nullptr ? task.bias[o] : 0.F);

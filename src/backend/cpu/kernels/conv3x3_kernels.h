@@ -23,10 +23,12 @@ inline constexpr double kPoint = 0.625;
 // Most output channels of a kernel that is applied directly, without Winograd.
 inline constexpr std::ptrdiff_t kMaxDirectOut = 4;
 
-// One convolution: stride 1, zero padding 1, channels last.
+// One convolution: stride 1, zero padding 1, channels last. With downsample_2x all is computed and
+// the pixels of odd rows and columns are stored, which takes Winograd as many products as stride 2
+// takes the direct algorithm.
 struct ConvTask {
   const float* x = nullptr;       // [height, width, in], or half of both with upsample_2x
-  float* out = nullptr;           // [height, width, out_channels]
+  float* out = nullptr;  // [height, width, out_channels], or half of both with downsample_2x
   const float* weight = nullptr;  // packed by pack_conv3x3
   const float* bias = nullptr;    // [out_channels], or null
   const float* zeros = nullptr;   // in zeros: what padding reads
@@ -35,6 +37,7 @@ struct ConvTask {
   std::ptrdiff_t in = 0;
   std::ptrdiff_t out_channels = 0;
   bool upsample_2x = false;
+  bool downsample_2x = false;
   bool accumulate = false;
 };
 
@@ -63,7 +66,7 @@ struct ConvBlock {
 struct ConvKernels {
   // `scratch`: v_floats + m_floats of block.layout, aligned to 64 bytes.
   void (*winograd)(const ConvTask& task, const ConvBlock& block, float* scratch);
-  // Output row `row`; task.out_channels <= kMaxDirectOut.
+  // Row `row`, an odd one with downsample_2x; task.out_channels <= kMaxDirectOut.
   void (*direct)(const ConvTask& task, std::ptrdiff_t row);
 };
 

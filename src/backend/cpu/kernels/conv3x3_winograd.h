@@ -354,20 +354,21 @@ inline void transform_columns(Vec (&half)[4][kPoints], const float* m) {
   }
 }
 
-// The outputs of kLanes channels of a tile. kWhole: all of them exist.
-template <int kPoints, bool kWhole>
+// The outputs of kLanes channels of a tile. kWhole: all of them exist. kStep: 2 keeps those of odd
+// rows and columns alone.
+template <int kPoints, bool kWhole, int kStep>
 inline void finish_tile(TileTarget target, const float* m, Vec bias) {
   Vec half[4][kPoints];
   transform_columns<kPoints>(half, m);
 #pragma GCC unroll 4
-  for (int i = 0; i < 4; ++i) {
+  for (int i = kStep - 1; i < 4; i += kStep) {
     if (!kWhole && i >= target.rows) break;
     Vec y[4];
     transform_products<kPoints>(half[i], y);
 #pragma GCC unroll 4
-    for (int j = 0; j < 4; ++j) {
+    for (int j = kStep - 1; j < 4; j += kStep) {
       if (!kWhole && j >= target.columns) break;
-      float* out = target.out + i * target.row_stride + j * target.pixel_stride;
+      float* out = target.out + i / kStep * target.row_stride + j / kStep * target.pixel_stride;
       const Vec value = y[j] + bias;
       if (kWhole || target.lanes == kLanes) {
         store(out, target.accumulate ? load(out) + value : value);
@@ -380,11 +381,12 @@ inline void finish_tile(TileTarget target, const float* m, Vec bias) {
 }
 
 // Channels [first, first + channels) of all tiles from their products m.
-template <int kPoints>
+template <int kPoints, int kStep>
 inline void transform_outputs(const ConvTask& task, const ConvBlock& block, const float* m,
                               std::ptrdiff_t first, std::ptrdiff_t channels) {
   TileTarget target;
-  target.row_stride = task.width * task.out_channels;
+  const std::ptrdiff_t width = task.width / kStep;
+  target.row_stride = width * task.out_channels;
   target.pixel_stride = task.out_channels;
   target.accumulate = task.accumulate;
   for (std::ptrdiff_t tile = 0; tile < block.tiles; ++tile, m += kProductRow) {
@@ -394,16 +396,17 @@ inline void transform_outputs(const ConvTask& task, const ConvBlock& block, cons
     for (std::ptrdiff_t c = 0; c < channels; c += kLanes) {
       const std::ptrdiff_t left = channels - c;
       target.lanes = left < kLanes ? static_cast<int>(left) : kLanes;
-      target.out = task.out + (origin.y * task.width + origin.x) * task.out_channels + first + c;
+      target.out = task.out +
+                   (origin.y / kStep * width + origin.x / kStep) * task.out_channels + first + c;
       Vec bias = zero();
       if (task.bias != nullptr) {
         const float* p = task.bias + first + c;
         bias = target.lanes == kLanes ? load(p) : load_n(p, target.lanes);
       }
       if (target.rows >= 4 && target.columns >= 4 && target.lanes == kLanes) {
-        finish_tile<kPoints, true>(target, m + c, bias);
+        finish_tile<kPoints, true, kStep>(target, m + c, bias);
       } else {
-        finish_tile<kPoints, false>(target, m + c, bias);
+        finish_tile<kPoints, false, kStep>(target, m + c, bias);
       }
     }
   }
@@ -411,12 +414,15 @@ inline void transform_outputs(const ConvTask& task, const ConvBlock& block, cons
 
 // Fetches the cache lines that a tile's outputs will be written to, a group of channels from
 // `first` on.
+template <int kStep>
 inline void prefetch_outputs(const ConvTask& task, std::ptrdiff_t tile, std::ptrdiff_t first) {
   const TileOrigin origin = origin_of(task, tile);
-  const float* out = task.out + (origin.y * task.width + origin.x) * task.out_channels + first;
-  for (std::ptrdiff_t i = 0; i < kTileSide; ++i) {
-    for (std::ptrdiff_t j = 0; j < kTileSide; ++j) {
-      const float* pixel = out + (i * task.width + j) * task.out_channels;
+  const std::ptrdiff_t width = task.width / kStep;
+  const float* out =
+      task.out + (origin.y / kStep * width + origin.x / kStep) * task.out_channels + first;
+  for (std::ptrdiff_t i = 0; i < kTileSide / kStep; ++i) {
+    for (std::ptrdiff_t j = 0; j < kTileSide / kStep; ++j) {
+      const float* pixel = out + (i * width + j) * task.out_channels;
       for (std::ptrdiff_t c = 0; c < kConvGroup; c += kConvPanel) {
         __builtin_prefetch(pixel + c, 1);
       }
@@ -424,13 +430,13 @@ inline void prefetch_outputs(const ConvTask& task, std::ptrdiff_t tile, std::ptr
   }
 }
 
-template <int kSide>
+template <int kSide, int kStep>
 inline void winograd_tiles(const ConvTask& task, const ConvBlock& block, float* scratch) {
   // Products in each direction, and the transformed input and kernel that each multiplies.
   constexpr int kPoints = kSide == 6 ? 6 : 5;
   constexpr int kInputOf[] = {0, 1, 2, kSide == 6 ? 3 : 2, kSide == 6 ? 4 : 3, 5};
   constexpr int kKernelOf[] = {0, 1, kSide == 6 ? 2 : 3, kSide == 6 ? 3 : 4, kSide == 6 ? 4 : 5, 5};
-  constexpr std::ptrdiff_t kStep = kConvGroup / kConvPanel;
+  constexpr std::ptrdiff_t kPanels = kConvGroup / kConvPanel;
   const WinogradLayout& layout = block.layout;
   float* v = scratch;
   float* m = scratch + layout.v_floats;
@@ -438,9 +444,9 @@ inline void winograd_tiles(const ConvTask& task, const ConvBlock& block, float* 
   const std::ptrdiff_t u_panel = kTilePoints * u_point;
   const RowSplit split = split_rows(block.tiles);
   transform_inputs<kSide>(task, block, v);
-  for (std::ptrdiff_t panel = block.first_panel; panel < block.last_panel; panel += kStep) {
+  for (std::ptrdiff_t panel = block.first_panel; panel < block.last_panel; panel += kPanels) {
     const std::ptrdiff_t left = block.last_panel - panel;
-    const std::ptrdiff_t columns = (left < kStep ? left : kStep) * kConvPanel;
+    const std::ptrdiff_t columns = (left < kPanels ? left : kPanels) * kConvPanel;
     const std::ptrdiff_t first = panel * kConvPanel;
     const float* u = task.weight + panel * u_panel;
     std::ptrdiff_t fetched = 0;
@@ -449,7 +455,7 @@ inline void winograd_tiles(const ConvTask& task, const ConvBlock& block, float* 
         const int point = kPoints * i + j;
         const std::ptrdiff_t due = block.tiles * (point + 1) / (kPoints * kPoints);
         for (; fetched < due; ++fetched) {
-          prefetch_outputs(task, block.first_tile + fetched, first);
+          prefetch_outputs<kStep>(task, block.first_tile + fetched, first);
         }
         PointProduct product;
         product.m = m + point * kConvGroup;
@@ -460,15 +466,17 @@ inline void winograd_tiles(const ConvTask& task, const ConvBlock& block, float* 
       }
     }
     const std::ptrdiff_t rest = task.out_channels - first;
-    transform_outputs<kPoints>(task, block, m, first, rest < columns ? rest : columns);
+    transform_outputs<kPoints, kStep>(task, block, m, first, rest < columns ? rest : columns);
   }
 }
 
 inline void winograd_block(const ConvTask& task, const ConvBlock& block, float* scratch) {
   if (task.upsample_2x) {
-    winograd_tiles<4>(task, block, scratch);
+    winograd_tiles<4, 1>(task, block, scratch);
+  } else if (task.downsample_2x) {
+    winograd_tiles<6, 2>(task, block, scratch);
   } else {
-    winograd_tiles<6>(task, block, scratch);
+    winograd_tiles<6, 1>(task, block, scratch);
   }
 }
 

@@ -64,6 +64,11 @@ void map(const Tensor& x, const Tensor& y, F f, cudaStream_t stream) {
   check_launch();
 }
 
+__global__ void blend_kernel(float* x, const float* y, const float* mask, std::int64_t n) {
+  const std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * kThreads + threadIdx.x;
+  if (i < n) x[i] = mask[i] * x[i] + (1.0F - mask[i]) * y[i];
+}
+
 // A 32-bit mix of the index (murmur3's finalizer).
 template <typename T>
 __global__ void noise_kernel(T* out, std::int64_t n) {
@@ -155,6 +160,13 @@ void silu(const Tensor& x, cudaStream_t stream) {
 
 void add_scaled(const Tensor& x, const Tensor& y, float factor, cudaStream_t stream) {
   map(x, y, AddScaled{factor}, stream);
+}
+
+void blend(const Tensor& x, const Tensor& y, const Tensor& mask, cudaStream_t stream) {
+  if (x.elements() == 0) return;
+  blend_kernel<<<blocks_for(x.elements(), kThreads), kThreads, 0, stream>>>(
+      x.as<float>(), y.as<float>(), mask.as<float>(), x.elements());
+  check_launch();
 }
 
 void fill_noise(const Tensor& out, cudaStream_t stream) {

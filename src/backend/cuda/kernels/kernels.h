@@ -17,6 +17,7 @@ namespace zimage::cuda::kernels {
 void convert(const Tensor& out, const Tensor& x, cudaStream_t stream);
 void silu(const Tensor& x, cudaStream_t stream);
 void add_scaled(const Tensor& x, const Tensor& y, float factor, cudaStream_t stream);
+void blend(const Tensor& x, const Tensor& y, const Tensor& mask, cudaStream_t stream);
 // Numbers between -1 and 1 that look random: what products are timed on.
 void fill_noise(const Tensor& out, cudaStream_t stream);
 // Rows of out [T, D] become `row` [D] f32, or take it on top.
@@ -194,11 +195,13 @@ void conv_sm90(const Tensor& out, const Tensor& x, const Tensor& weight, const C
 
 // --- Feature maps (maps.cu) ---
 
-// Rows [first, first + out.dim(0) / W) of the map as a matrix [pixels, k k I], zero outside.
+// Rows [first, first + out.dim(0) / W) of the map as a matrix [pixels, k k I], zero outside. With
+// downsample_2x the map is that of the pixels of odd rows and columns, W half of x's.
 struct PatchShape {
   std::int64_t kernel = 1;
   std::int64_t first_row = 0;
   bool upsample_2x = false;
+  bool downsample_2x = false;
 };
 void gather_patches(const Tensor& out, const Tensor& x, const PatchShape& shape,
                     cudaStream_t stream);

@@ -17,6 +17,7 @@ struct Geometry {
   std::int64_t kernel;
   std::int64_t first_row;
   std::int64_t factor;
+  std::int64_t step;  // between the pixels that have patches, of which each ends one
 };
 
 // One thread kWide channels of one tap of one pixel.
@@ -27,8 +28,10 @@ __global__ void patches_kernel(Wide* out, const Wide* x, std::int64_t n, Geometr
   const std::int64_t channel = i % g.channels;
   const std::int64_t tap = i / g.channels % (g.kernel * g.kernel);
   const std::int64_t pixel = i / g.channels / (g.kernel * g.kernel);
-  const std::int64_t row = g.first_row + pixel / g.width + tap / g.kernel - g.kernel / 2;
-  const std::int64_t column = pixel % g.width + tap % g.kernel - g.kernel / 2;
+  const std::int64_t columns = g.width / g.step;
+  const std::int64_t middle = g.step - 1 - g.kernel / 2;
+  const std::int64_t row = (g.first_row + pixel / columns) * g.step + tap / g.kernel + middle;
+  const std::int64_t column = pixel % columns * g.step + tap % g.kernel + middle;
   Wide value{};
   if (row >= 0 && row < g.height && column >= 0 && column < g.width) {
     value = x[(row / g.factor * (g.width / g.factor) + column / g.factor) * g.channels + channel];
@@ -68,8 +71,8 @@ void gather_patches(const Tensor& out, const Tensor& x, const PatchShape& shape,
   with_width(out, x, [&](auto* type) {
     using Wide = std::remove_pointer_t<decltype(type)>;
     const std::int64_t wide = static_cast<std::int64_t>(sizeof(Wide) / size_of(x.dtype));
-    const Geometry geometry{x.dim(0) * factor, x.dim(1) * factor, x.dim(2) / wide,
-                            shape.kernel,      shape.first_row,   factor};
+    const Geometry geometry{x.dim(0) * factor, x.dim(1) * factor, x.dim(2) / wide, shape.kernel,
+                            shape.first_row,   factor,            shape.downsample_2x ? 2 : 1};
     const std::int64_t n = out.elements() / wide;
     patches_kernel<<<blocks_for(n, kThreads), kThreads, 0, stream>>>(
         static_cast<Wide*>(out.data), static_cast<const Wide*>(x.data), n, geometry);

@@ -1,0 +1,56 @@
+// Names, help, and the files they name.
+#include "cli/picture_options.h"
+
+#include <filesystem>
+
+#include "cli/model_options.h"
+#include "cli/values.h"
+#include "hub/digest.h"
+#include "image/decode.h"
+
+namespace zimage::cli {
+namespace {
+
+SourceFile source_file(const std::optional<std::string>& path) {
+  if (!path) return {};
+  const hub::DigestKind kind = hub::DigestKind::Sha256;
+  return {.name = std::filesystem::path(*path).filename().string(),
+          .sha256 = hub::digest_file(*path, {&kind, 1}).front()};
+}
+
+}  // namespace
+
+void add_pictures(CLI::App& app, PictureOptions& options) {
+  add_text(app, "--init-image", "FILE", options.init_image,
+           "A PNG, JPEG or WebP picture to begin from. Of another size than is drawn, its middle "
+           "part\n"
+           "of those proportions is scaled; without --size or one side of it, its own size is drawn")
+      ->group("Picture to begin from");
+  add_value(
+      app, "--strength", "SHARE",
+      [&options](const std::string& text) { options.strength = parse_number("--strength", text); },
+      "Which share of the steps is drawn, above 0 and up to 1: more changes the picture more\n"
+      "(default: 0.6, with --mask 1)")
+      ->group("Picture to begin from");
+  add_text(app, "--mask", "FILE", options.mask,
+           "A picture laid over --init-image: white is drawn anew, black and transparent is kept\n"
+           "(default: everything is drawn anew)")
+      ->group("Picture to begin from");
+  app.add_flag("--no-composite", options.no_composite,
+               "With --mask: leave what is kept as the autoencoder gives it back, as the reference\n"
+               "does, in place of the init image's own pixels")
+      ->group("Picture to begin from");
+}
+
+void read_pictures(Request& request, const PictureOptions& options) {
+  if (options.init_image) request.init_image = read_picture(*options.init_image, kWhite);
+  if (options.mask) request.mask = read_picture(*options.mask, kBlack);
+  request.strength = options.strength;
+  request.composite = !options.no_composite;
+}
+
+SourceFiles source_files(const PictureOptions& options) {
+  return {.init_image = source_file(options.init_image), .mask = source_file(options.mask)};
+}
+
+}  // namespace zimage::cli

@@ -1,0 +1,20 @@
+// The options of the picture that a drawing begins from, which several commands share.
+#pragma once
+
+#include <CLI/CLI.hpp>
+
+#include "cli/metadata.h"
+#include "cli/options.h"
+
+namespace zimage::cli {
+
+// --init-image, --strength, --mask, --no-composite.
+void add_pictures(CLI::App& app, PictureOptions& options);
+
+// Reads the files into the request. Throws NotFound or InvalidFile, naming the file.
+void read_pictures(Request& request, const PictureOptions& options);
+
+// What a picture's metadata says of those files. Throws NotFound or Io.
+SourceFiles source_files(const PictureOptions& options);
+
+}  // namespace zimage::cli

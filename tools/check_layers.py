@@ -60,6 +60,8 @@ LIBRARY_RULE = {
     "utf8proc": {"tokenizer"},
     "simdjson": {"tokenizer"},
     "png": {"image"},
+    "turbojpeg": {"image"},
+    "webp": {"image"},
     "curl": {"download"},
     "openssl": {"hub"},
 }

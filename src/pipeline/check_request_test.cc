@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <utility>
 
 #include "error_of.h"
 
@@ -41,6 +42,71 @@ TEST(CompleteRequest, RefusesWhatHasNoMeaning) {
   EXPECT_THAT(refusal_of({.prompt = "a", .steps = 1001}),
               HasSubstr("steps is 1001, expected 1 to 1000"));
   EXPECT_THAT(refusal_of({.prompt = "a", .count = 65}), HasSubstr("count is 65, expected 1 to 64"));
+}
+
+Image grey(std::int64_t width, std::int64_t height) {
+  return {.width = width,
+          .height = height,
+          .rgb = std::vector<std::uint8_t>(static_cast<std::size_t>(width * height * 3), 128)};
+}
+
+using Sides = std::pair<std::int64_t, std::int64_t>;
+
+TEST(CompleteRequest, TakesTheSizeOfThePictureItBeginsFrom) {
+  const auto size = [](const Request& request) {
+    const Request full = complete_request(request, kTurbo);
+    return Sides(*full.width, *full.height);
+  };
+  EXPECT_EQ(size({.prompt = "a", .init_image = grey(30, 20)}), Sides(30, 20));
+  EXPECT_EQ(size({.prompt = "a", .width = 90, .init_image = grey(30, 20)}), Sides(90, 60));
+  EXPECT_EQ(size({.prompt = "a", .height = 1, .init_image = grey(20, 31)}), Sides(1, 1));
+  EXPECT_EQ(size({.prompt = "a", .width = 64, .height = 64, .init_image = grey(30, 20)}),
+            Sides(64, 64));
+}
+
+// diffusers: t_start = int(n - min(n * strength, n)).
+TEST(CompleteRequest, LeavesOutStepsByStrength) {
+  const auto skipped = [](std::int64_t steps, double strength) {
+    return skipped_steps(complete_request(
+        {.prompt = "a", .steps = steps, .init_image = grey(8, 8), .strength = strength}, kTurbo));
+  };
+  EXPECT_EQ(skipped(8, 0.7), 2);
+  EXPECT_EQ(skipped(8, 1), 0);
+  EXPECT_EQ(skipped(8, 0.01), 7);
+  EXPECT_EQ(skipped(10, 0.7), 3);
+  EXPECT_EQ(skipped(1, 0.5), 0);
+  const Request plain = complete_request({.prompt = "a", .init_image = grey(8, 8)}, kTurbo);
+  EXPECT_EQ(plain.strength, 0.6);
+  const Request masked =
+      complete_request({.prompt = "a", .init_image = grey(8, 8), .mask = grey(4, 4)}, kTurbo);
+  EXPECT_EQ(masked.strength, 1);
+  EXPECT_EQ(skipped_steps(complete_request({.prompt = "a"}, kTurbo)), 0);
+}
+
+TEST(CompleteRequest, RefusesPicturesWithoutMeaning) {
+  EXPECT_THAT(refusal_of({.prompt = "a", .strength = 0.5}), HasSubstr("there is no init image"));
+  EXPECT_THAT(refusal_of({.prompt = "a", .mask = grey(4, 4)}), HasSubstr("there is no init image"));
+  for (const double strength : {0.0, -0.5, 1.01, 1e-18, std::nan("")}) {
+    EXPECT_THAT(refusal_of({.prompt = "a", .init_image = grey(8, 8), .strength = strength}),
+                HasSubstr("expected more than 0 and at most 1"))
+        << strength;
+  }
+  Image torn = grey(8, 8);
+  torn.rgb.pop_back();
+  EXPECT_THAT(refusal_of({.prompt = "a", .init_image = torn}),
+              HasSubstr("init_image is 8x8 pixels with 191 bytes"));
+  EXPECT_THAT(refusal_of({.prompt = "a", .init_image = {.width = 8, .height = 0, .rgb = {}}}),
+              HasSubstr("init_image is 8x0 pixels"));
+  EXPECT_THAT(refusal_of({.prompt = "a", .init_image = grey(8, 8), .mask = torn}),
+              HasSubstr("mask is 8x8 pixels with 191 bytes"));
+}
+
+TEST(CompleteRequest, SaysWhenNothingOfThePictureIsLeft) {
+  const Request all{.prompt = "a", .init_image = grey(8, 8), .strength = 1.0};
+  EXPECT_THAT(notes_on(all), ElementsAre(HasSubstr("strength 1 takes nothing of the init image")));
+  Request masked = all;
+  masked.mask = grey(8, 8);
+  EXPECT_THAT(notes_on(masked), IsEmpty());
 }
 
 TEST(CompleteRequest, TakesSigmasInPlaceOfSteps) {

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 
 #include "base/torch_rng.h"
@@ -61,6 +62,34 @@ TEST(NoiseDraws, FollowOneAnotherAndBeginAnewForAnEarlierOne) {
   for (const std::int64_t index : {0, 1, 1, 2, 0, 2})
     EXPECT_THAT(draws.get(index),
                 testing::ElementsAreArray(expected[static_cast<std::size_t>(index)]));
+}
+
+TEST(NoiseDraws, DrawOnePicturesSampleBeforeAllOthers) {
+  TorchCpuGenerator generator(7);
+  std::vector<float> one(16);
+  std::vector<float> all(2 * 16);
+  generator.normal(one);
+  generator.normal(all);
+  NoiseDraws draws(kShape, 2, 7, RngKind::Cpu, NoiseDraws::Sample::First);
+  for (int round = 0; round < 2; ++round) {
+    EXPECT_THAT(draws.sample(), testing::ElementsAreArray(tokens_from_planes(one, kShape)));
+    EXPECT_THAT(draws.get(0).first(16),
+                testing::ElementsAreArray(
+                    tokens_from_planes(std::span<const float>(all).first(16), kShape)));
+    draws.get(3);
+  }
+  EXPECT_TRUE(NoiseDraws(kShape, 2, 7, RngKind::Cpu).sample().empty());
+}
+
+TEST(SampledTokens, AreMeansAndDeviationsScaled) {
+  constexpr LatentShape kOne{.channels = 1, .rows = 2, .columns = 2, .patch = 2};
+  // Mean and logarithm of the variance, pixel by pixel; the last two are held to -30 and 20.
+  const std::vector<float> moments = {1, 0, 2, std::log(4.0F), 3, -100, 4, 100};
+  const std::vector<float> noise = {1, -1, 2, 1};
+  const std::vector<float> tokens =
+      sampled_tokens(moments, noise, kOne, {.scaling = 2, .shift = 0.5F});
+  EXPECT_THAT(tokens, testing::ElementsAre(3, -1, testing::FloatNear(5, 1e-5F),
+                                           testing::FloatEq((4 + std::exp(10.0F) - 0.5F) * 2)));
 }
 
 TEST(MapFromTokens, PutsChannelsLastAndUnscales) {

@@ -67,6 +67,21 @@ class Memory(ProgramTest):
             planned = plan["total_bytes"]
             self.assertLess(abs(planned - measured), SHARE * measured, (arguments, planned))
 
+    def test_the_peak_from_a_picture_is_the_planned_one(self):
+        golden = MODEL.parents[1] / "tests" / "golden"
+        picture = ("--init-image", str(golden / "init.png"), "--strength", "1")
+        mask = ("--mask", str(golden / "mask.png"))
+        for arguments in (
+            ("--size", "512x512", "--keep", "none", *picture),
+            ("--size", "512x512", "--keep", "all", *picture, *mask),
+            ("--size", "48x48", "-n", "64", "--keep", "none", *picture, *mask),
+        ):
+            (plan,) = self.plan(*arguments)
+            self.assertEqual(plan["stages"][0]["name"], "image encoder")
+            measured, _ = self.draw(*arguments)
+            planned = plan["total_bytes"]
+            self.assertLess(abs(planned - measured), SHARE * measured, (arguments, planned))
+
     def test_the_peak_is_the_planned_one_with_a_weights_cache(self):
         for keep in ("all", "none"):
             arguments = ("--size", "64x64", "--keep", keep, "--weights-cache", keep)

@@ -20,7 +20,7 @@ class Help(ProgramTest):
         text = self.run_program("generate", "--help").stdout.decode()
         for option in (
             "-m,--model -p,--prompt --prompt-file -o,--output -W,--width -H,--height --size "
-            "-s,--steps --sampler --sigmas --shift -g,--guidance --negative,--negative-prompt --cfg-normalization --cfg-truncation -n,--count --seed --rng -t,--threads --cpu-kernel --device -v,--verbose -q,--quiet --json --force"
+            "-s,--steps --sampler --sigmas --shift -g,--guidance --negative,--negative-prompt --cfg-normalization --cfg-truncation --init-image --strength --mask --no-composite -n,--count --seed --rng -t,--threads --cpu-kernel --device -v,--verbose -q,--quiet --json --force"
         ).split():
             self.assertIn(f"  {option} ", text)
         self.assertIn("Exit codes: 0 ", text)
@@ -67,6 +67,12 @@ class Refusals(ProgramTest):
         self.refused(["generate", "-p", "a", "--prompt-file", "b"], "exclude each other")
         self.refused(["generate", "-p", "a", "--size", "9x9", "-W", "9"], "--size and --width")
         self.refused(["generate", "-p", "a", "-q", "-v"], "--quiet and --verbose")
+        alone = "has no meaning without --init-image"
+        self.refused(["generate", "-p", "a", "--strength", "0.5"], "--strength " + alone)
+        self.refused(["generate", "-p", "a", "--mask", "m.png"], "--mask " + alone)
+        self.refused(
+            ["generate", "-p", "a", "--init-image", "i.png", "--no-composite"], "without --mask"
+        )
 
     def test_values(self):
         def value(option, text, *fragments):

@@ -98,6 +98,7 @@ Image draw_on(Backend& backend, Parts& parts, const Drawing& drawing, const Plan
   Activations activations(backend);
   const Run run{.backend = backend, .arena = activations.arena()};
   const ProgressFn progress;
+  const SourcePicture source;
   Request request = small(16, 16);
   RunObserver observer({.parts = parts,
                         .activations = activations,
@@ -105,7 +106,8 @@ Image draw_on(Backend& backend, Parts& parts, const Drawing& drawing, const Plan
                         .run = run,
                         .progress = progress,
                         .request = request,
-                        .drawing = drawing},
+                        .drawing = drawing,
+                        .source = source},
                        std::async(std::launch::async, [&] {
                          return NoiseDraws(drawing.latent, drawing.count, 7, RngKind::Cpu);
                        }));

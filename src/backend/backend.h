@@ -123,7 +123,7 @@ struct ConvArgs {
   Tensor bias = {};          // [out] f32, or absent
   bool upsample_2x = false;  // read x as if each pixel were a 2x2 square: nearest upsampling, fused
   bool downsample_2x = false;  // keep the pixels of odd rows and columns alone: stride 2
-  bool accumulate = false;   // add to what out holds
+  bool accumulate = false;     // add to what out holds
 };
 
 struct GroupNormArgs {

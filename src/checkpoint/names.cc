@@ -54,14 +54,15 @@ constexpr std::array kLlamaLayer = {Renaming{"attn_norm.", "input_layernorm."},
                                     Renaming{"ffn_down.", "mlp.down_proj."}};
 
 // Source: convert_ldm_vae_checkpoint in loaders/single_file_utils.py of diffusers.
-constexpr std::array kVaeBegins = {Renaming{"mid.block_1.", "mid_block.resnets.0."},
-                                   Renaming{"mid.block_2.", "mid_block.resnets.1."},
-                                   Renaming{"mid.attn_1.norm.", "mid_block.attentions.0.group_norm."},
-                                   Renaming{"mid.attn_1.q.", "mid_block.attentions.0.to_q."},
-                                   Renaming{"mid.attn_1.k.", "mid_block.attentions.0.to_k."},
-                                   Renaming{"mid.attn_1.v.", "mid_block.attentions.0.to_v."},
-                                   Renaming{"mid.attn_1.proj_out.", "mid_block.attentions.0.to_out.0."},
-                                   Renaming{"norm_out.", "conv_norm_out."}};
+constexpr std::array kVaeBegins = {
+    Renaming{"mid.block_1.", "mid_block.resnets.0."},
+    Renaming{"mid.block_2.", "mid_block.resnets.1."},
+    Renaming{"mid.attn_1.norm.", "mid_block.attentions.0.group_norm."},
+    Renaming{"mid.attn_1.q.", "mid_block.attentions.0.to_q."},
+    Renaming{"mid.attn_1.k.", "mid_block.attentions.0.to_k."},
+    Renaming{"mid.attn_1.v.", "mid_block.attentions.0.to_v."},
+    Renaming{"mid.attn_1.proj_out.", "mid_block.attentions.0.to_out.0."},
+    Renaming{"norm_out.", "conv_norm_out."}};
 constexpr std::string_view kDecoder = "decoder.";
 constexpr std::string_view kEncoder = "encoder.";
 constexpr std::string_view kVaeLevel = "decoder.up.";

@@ -39,8 +39,8 @@ const char* name_of(RngKind rng);
 // modules/infotext_utils.py.
 std::string a1111_parameters(const Provenance& provenance);
 
-// How it was sampled: steps, sampler, strength, guidance and, where the request has them, its noise levels
-// and shift; with guidance also what that depends on.
+// How it was sampled: steps, sampler, strength, guidance and, where the request has them, its noise
+// levels and shift; with guidance also what that depends on.
 OrderedJson sampling_json(const Request& request);
 
 // {"program": ..., "version": ..., "prompt": ..., ...}: every field that decides what is drawn, and

@@ -21,10 +21,11 @@ SourceFile source_file(const std::optional<std::string>& path) {
 }  // namespace
 
 void add_pictures(CLI::App& app, PictureOptions& options) {
-  add_text(app, "--init-image", "FILE", options.init_image,
-           "A PNG, JPEG or WebP picture to begin from. Of another size than is drawn, its middle "
-           "part\n"
-           "of those proportions is scaled; without --size or one side of it, its own size is drawn")
+  add_text(
+      app, "--init-image", "FILE", options.init_image,
+      "A PNG, JPEG or WebP picture to begin from. Of another size than is drawn, its middle "
+      "part\n"
+      "of those proportions is scaled; without --size or one side of it, its own size is drawn")
       ->group("Picture to begin from");
   add_value(
       app, "--strength", "SHARE",
@@ -36,9 +37,10 @@ void add_pictures(CLI::App& app, PictureOptions& options) {
            "A picture laid over --init-image: white is drawn anew, black and transparent is kept\n"
            "(default: everything is drawn anew)")
       ->group("Picture to begin from");
-  app.add_flag("--no-composite", options.no_composite,
-               "With --mask: leave what is kept as the autoencoder gives it back, as the reference\n"
-               "does, in place of the init image's own pixels")
+  app.add_flag(
+         "--no-composite", options.no_composite,
+         "With --mask: leave what is kept as the autoencoder gives it back, as the reference\n"
+         "does, in place of the init image's own pixels")
       ->group("Picture to begin from");
 }
 

@@ -27,17 +27,17 @@ PipelineOptions pipeline_options(const ModelLocation& place, const DrawOptions& 
 
 Request draw_request(const DrawOptions& options, std::string prompt) {
   Request request{.prompt = std::move(prompt),
-          .width = options.width,
-          .height = options.height,
-          .steps = options.steps,
-          .sampler = options.sampler,
-          .sigmas = options.sigmas,
-          .shift = options.shift,
-          .guidance = options.guidance,
-          .negative_prompt = options.negative_prompt,
-          .cfg_normalization = options.cfg_normalization,
-          .cfg_truncation = options.cfg_truncation,
-          .count = options.count};
+                  .width = options.width,
+                  .height = options.height,
+                  .steps = options.steps,
+                  .sampler = options.sampler,
+                  .sigmas = options.sigmas,
+                  .shift = options.shift,
+                  .guidance = options.guidance,
+                  .negative_prompt = options.negative_prompt,
+                  .cfg_normalization = options.cfg_normalization,
+                  .cfg_truncation = options.cfg_truncation,
+                  .count = options.count};
   read_pictures(request, options.pictures);
   return request;
 }

@@ -124,8 +124,8 @@ std::string choices_text(const Plan& plan) {
   if (plan.tile > 0)
     text += fmt::format(", pictures are decoded in tiles of {} latent pixels", plan.tile);
   if (plan.encoder_tile > 0)
-    text += fmt::format(", the init image is encoded in tiles of {} latent pixels",
-                        plan.encoder_tile);
+    text +=
+        fmt::format(", the init image is encoded in tiles of {} latent pixels", plan.encoder_tile);
   return text;
 }
 

@@ -105,8 +105,8 @@ void check_picture_size(std::int64_t width, std::int64_t height, const std::stri
   if (possible) return;
   throw Error(ErrorCode::InvalidFile, name + ": " + std::to_string(width) + "x" +
                                           std::to_string(height) + " pixels, expected up to " +
-                                          std::to_string(kMaxPicturePixels) + " and sides of 1 to " +
-                                          std::to_string(kMaxPictureSide));
+                                          std::to_string(kMaxPicturePixels) +
+                                          " and sides of 1 to " + std::to_string(kMaxPictureSide));
 }
 
 Image decode_picture(std::span<const std::uint8_t> bytes, const std::string& name,

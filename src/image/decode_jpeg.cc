@@ -77,8 +77,8 @@ Samples decode_jpeg_samples(std::span<const std::uint8_t> bytes, const std::stri
                   .channels = inks ? 4 : 3,
                   .values = {},
                   .orientation = orientation_of(bytes)};
-  samples.values.resize(static_cast<std::size_t>(samples.width * samples.height *
-                                                 samples.channels));
+  samples.values.resize(
+      static_cast<std::size_t>(samples.width * samples.height * samples.channels));
   if (tjDecompress2(decoder.get(), bytes.data(), size, samples.values.data(), width, 0, height,
                     inks ? TJPF_CMYK : TJPF_RGB,
                     TJFLAG_ACCURATEDCT | TJFLAG_STOPONWARNING | TJFLAG_LIMITSCANS) != 0)

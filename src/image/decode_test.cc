@@ -167,9 +167,9 @@ TEST(DecodePicture, TurnsAsExifSays) {
       EXPECT_EQ(turned.height, exchanged ? image.width : image.height);
       const std::int64_t x = turned.width - 3;
       const std::int64_t y = turned.height - 3;
-      EXPECT_EQ((std::vector{at(turned, 2, 2), at(turned, x, 2), at(turned, 2, y),
-                             at(turned, x, y)}),
-                expected[static_cast<std::size_t>(orientation - 1)])
+      EXPECT_EQ(
+          (std::vector{at(turned, 2, 2), at(turned, x, 2), at(turned, 2, y), at(turned, x, y)}),
+          expected[static_cast<std::size_t>(orientation - 1)])
           << orientation;
     }
   }
@@ -241,17 +241,20 @@ TEST(DecodePicture, MultipliesInksOut) {
   Bytes inks;
   for (int i = 0; i < 16 * 16; ++i) inks.insert(inks.end(), {255, 0, 0, 255});
   const Image red = decoded(jpeg_of(inks, 16, 16, TJPF_CMYK, TJSAMP_444));
-  expect_near(red, {.width = 16, .height = 16, .rgb = [] {
-                      Bytes rgb;
-                      for (int i = 0; i < 16 * 16; ++i) rgb.insert(rgb.end(), {255, 0, 0});
-                      return rgb;
-                    }()},
+  expect_near(red,
+              {.width = 16,
+               .height = 16,
+               .rgb =
+                   [] {
+                     Bytes rgb;
+                     for (int i = 0; i < 16 * 16; ++i) rgb.insert(rgb.end(), {255, 0, 0});
+                     return rgb;
+                   }()},
               3);
 }
 
 TEST(DecodePicture, RefusesEveryTruncation) {
-  for (const Bytes& whole :
-       {encode_png(corners(), {}), jpeg_of(corners()), webp_of(corners())}) {
+  for (const Bytes& whole : {encode_png(corners(), {}), jpeg_of(corners()), webp_of(corners())}) {
     EXPECT_NO_THROW(decoded(whole));
     // A JPEG's end marker says nothing about its pixels, but is looked for.
     for (std::size_t size = 0; size + 2 < whole.size(); size += 1 + size / 40) {
@@ -280,12 +283,17 @@ TEST(DecodePicture, NamesOtherFormats) {
     return refusal_of(bytes);
   };
   EXPECT_EQ(named("GIF89a"), "test.x: a GIF picture, expected PNG, JPEG or WebP");
-  EXPECT_THAT(named(std::string_view("\0\0\0\x18" "ftypheic", 12)), HasSubstr("a HEIC picture"));
-  EXPECT_THAT(named(std::string_view("\0\0\0\x18" "ftypavif", 12)), HasSubstr("an AVIF picture"));
+  EXPECT_THAT(named(std::string_view("\0\0\0\x18"
+                                     "ftypheic",
+                                     12)),
+              HasSubstr("a HEIC picture"));
+  EXPECT_THAT(named(std::string_view("\0\0\0\x18"
+                                     "ftypavif",
+                                     12)),
+              HasSubstr("an AVIF picture"));
   EXPECT_THAT(named("hello"), HasSubstr("no picture of a known format"));
   EXPECT_THAT(refusal_of({}), HasSubstr("an empty file"));
-  EXPECT_EQ(error_of([] { read_picture("/nonexistent.png", kWhite); }).code(),
-            ErrorCode::NotFound);
+  EXPECT_EQ(error_of([] { read_picture("/nonexistent.png", kWhite); }).code(), ErrorCode::NotFound);
 }
 
 }  // namespace

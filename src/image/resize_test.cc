@@ -25,9 +25,9 @@ TEST(Resized, ShrinksAsPillowDoes) {
       resized(pattern(13, 11), {.left = 0, .top = 0, .width = 13, .height = 11}, {4, 3});
   EXPECT_EQ(out.width, 4);
   EXPECT_EQ(out.height, 3);
-  EXPECT_EQ(out.rgb, (Bytes{102, 42,  126, 131, 170, 128, 112, 102, 128, 126, 42,  126,
-                            126, 68,  128, 111, 174, 127, 125, 120, 127, 119, 69,  128,
-                            149, 96,  126, 130, 94,  128, 111, 111, 128, 127, 104, 126}));
+  EXPECT_EQ(out.rgb, (Bytes{102, 42, 126, 131, 170, 128, 112, 102, 128, 126, 42,  126,
+                            126, 68, 128, 111, 174, 127, 125, 120, 127, 119, 69,  128,
+                            149, 96, 126, 130, 94,  128, 111, 111, 128, 127, 104, 126}));
 }
 
 TEST(Resized, GrowsAsPillowDoes) {
@@ -43,12 +43,12 @@ TEST(Resized, GrowsAsPillowDoes) {
 }
 
 TEST(Resized, TakesAPartAsPillowDoes) {
-  const Image out = resized(pattern(20, 9),
-                            {.left = 1.5, .top = 0.25, .width = 16, .height = 8.25}, {5, 3});
-  EXPECT_EQ(out.rgb, (Bytes{120, 94,  128, 125, 166, 127, 113, 43,  128, 134, 100, 128,
-                            112, 116, 127, 111, 118, 127, 124, 197, 128, 121, 69,  127,
-                            120, 90,  127, 130, 98,  128, 131, 108, 128, 109, 138, 127,
-                            126, 92,  128, 115, 113, 128, 125, 123, 127}));
+  const Image out =
+      resized(pattern(20, 9), {.left = 1.5, .top = 0.25, .width = 16, .height = 8.25}, {5, 3});
+  EXPECT_EQ(out.rgb,
+            (Bytes{120, 94,  128, 125, 166, 127, 113, 43, 128, 134, 100, 128, 112, 116, 127,
+                   111, 118, 127, 124, 197, 128, 121, 69, 127, 120, 90,  127, 130, 98,  128,
+                   131, 108, 128, 109, 138, 127, 126, 92, 128, 115, 113, 128, 125, 123, 127}));
 }
 
 TEST(Resized, LeavesASizeAlone) {

@@ -15,9 +15,9 @@ inline constexpr int kUpright = 1;
 struct Samples {
   std::int64_t width = 0;
   std::int64_t height = 0;
-  std::int64_t channels = 3;           // RGB, or RGBA, not premultiplied
-  std::vector<std::uint8_t> values;    // height * width * channels
-  int orientation = kUpright;          // 1 to 8
+  std::int64_t channels = 3;         // RGB, or RGBA, not premultiplied
+  std::vector<std::uint8_t> values;  // height * width * channels
+  int orientation = kUpright;        // 1 to 8
 };
 
 // Each throws InvalidFile. `bytes` begin as a file of the format does.

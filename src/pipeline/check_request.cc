@@ -49,10 +49,10 @@ constexpr double kMaskStrength = 1;
 
 void check_pixels(const char* what, const Image& image) {
   if (image.empty() && image.width == 0 && image.height == 0) return;
-  const bool possible = image.width >= 1 && image.height >= 1 && image.width <= kMaxPixels &&
-                        image.height <= kMaxPixels &&
-                        image.rgb.size() ==
-                            static_cast<std::size_t>(image.width * image.height * 3);
+  const bool possible =
+      image.width >= 1 && image.height >= 1 && image.width <= kMaxPixels &&
+      image.height <= kMaxPixels &&
+      image.rgb.size() == static_cast<std::size_t>(image.width * image.height * 3);
   if (possible) return;
   refuse(std::string(what) + " is " + std::to_string(image.width) + "x" +
          std::to_string(image.height) + " pixels with " + std::to_string(image.rgb.size()) +
@@ -81,7 +81,8 @@ void complete_pictures(Request& request) {
   check_pixels("init_image", request.init_image);
   check_pixels("mask", request.mask);
   if (request.init_image.empty()) {
-    if (!request.mask.empty()) refuse("mask: there is no init image, a part of which it would keep");
+    if (!request.mask.empty())
+      refuse("mask: there is no init image, a part of which it would keep");
     if (request.strength) refuse("strength: there is no init image of which to keep something");
     return;
   }

@@ -214,8 +214,7 @@ void decode_picture(const Run& run, const VaeDecoder& vae, const Drawing& drawin
                     DrawingObserver& observer) {
   const LatentShape& shape = drawing.latent;
   const std::int64_t scale = vae.config().scale();
-  const std::vector<float> map =
-      map_from_tokens(tokens, shape, drawing.latent_scale);
+  const std::vector<float> map = map_from_tokens(tokens, shape, drawing.latent_scale);
   const std::vector<TileSpan> rows = cut_into_tiles(shape.rows, drawing.tile, scale);
   const std::vector<TileSpan> columns = cut_into_tiles(shape.columns, drawing.tile, scale);
   const auto count = static_cast<std::int64_t>(rows.size() * columns.size());

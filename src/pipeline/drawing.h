@@ -46,7 +46,7 @@ struct Drawing {
   Source source = Source::Noise;
   std::int64_t count = 1;              // pictures
   std::int64_t pictures_per_pass = 1;  // of them, the most in one forward of the transformer
-  std::int64_t tile = 0;  // side of the decoder's tiles in latent pixels; 0: in one piece
+  std::int64_t tile = 0;          // side of the decoder's tiles in latent pixels; 0: in one piece
   std::int64_t encoder_tile = 0;  // the same of the encoder's
 
   Grid grid() const { return {latent.rows / latent.patch, latent.columns / latent.patch}; }
@@ -72,7 +72,8 @@ class DrawingObserver {
   // What the drawing begins with. Asked for when it is to be used; each result lives until the next
   // call.
   //   pixels   of the picture, [scale rows, scale columns, 3], -1 to 1
-  //   latents  tokens of pictures [first, first + count) at a noise level: the noise, or the picture
+  //   latents  tokens of pictures [first, first + count) at a noise level: the noise, or the
+  //   picture
   //            with its share of it, for which the encoder's result was handed over
   //   mask     tokens of one picture, 1 where it is drawn anew
   //   noise    N(0, 1) as tokens, of the pictures from `first` on: draw i is what a sampler adds

@@ -33,11 +33,8 @@ Image half(std::int64_t width, std::int64_t height) {
 }
 
 Request from(const Image& image, double strength) {
-  return {.prompt = "a red apple",
-          .steps = 4,
-          .init_image = image,
-          .strength = strength,
-          .seed = 7};
+  return {
+      .prompt = "a red apple", .steps = 4, .init_image = image, .strength = strength, .seed = 7};
 }
 
 std::size_t planned_activations(const Plan& plan) {
@@ -111,8 +108,7 @@ TEST(FromPicture, DrawsSeveralInOnePassOrInSeveral) {
   request.count = 64;
   const std::size_t most = pipeline.plan(request).total;
   const Result together = pipeline.generate(request);
-  Pipeline tight(
-      {.model = kModel, .keep = Keep::None, .memory_limit = least + (most - least) / 2});
+  Pipeline tight({.model = kModel, .keep = Keep::None, .memory_limit = least + (most - least) / 2});
   const Plan split = tight.plan(request);
   ASSERT_LT(split.pictures_per_pass, 64);
   const Result apart = tight.generate(request);

@@ -73,9 +73,8 @@ TEST(NoiseDraws, DrawOnePicturesSampleBeforeAllOthers) {
   NoiseDraws draws(kShape, 2, 7, RngKind::Cpu, NoiseDraws::Sample::First);
   for (int round = 0; round < 2; ++round) {
     EXPECT_THAT(draws.sample(), testing::ElementsAreArray(tokens_from_planes(one, kShape)));
-    EXPECT_THAT(draws.get(0).first(16),
-                testing::ElementsAreArray(
-                    tokens_from_planes(std::span<const float>(all).first(16), kShape)));
+    EXPECT_THAT(draws.get(0).first(16), testing::ElementsAreArray(tokens_from_planes(
+                                            std::span<const float>(all).first(16), kShape)));
     draws.get(3);
   }
   EXPECT_TRUE(NoiseDraws(kShape, 2, 7, RngKind::Cpu).sample().empty());

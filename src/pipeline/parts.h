@@ -45,11 +45,12 @@ class Parts {
   // Both must outlive this.
   Parts(const Model& model, Backend& backend, const PartOptions& options);
 
-  // The three networks of every request on planner(). The first call opens the model's files; throws what reading them
-  // throws, and InvalidFile when a part holds tensors that no network asks for.
+  // The three networks of every request on planner(). The first call opens the model's files;
+  // throws what reading them throws, and InvalidFile when a part holds tensors that no network asks
+  // for.
   const Networks& planned();
-  // The same with the image encoder, which a request without a picture does not need: throws as well
-  // where the model has none.
+  // The same with the image encoder, which a request without a picture does not need: throws as
+  // well where the model has none.
   const Networks& planned_with_encoder();
   PlanBackend& planner() { return plan_backend_; }
   // Known once planned() has been called.
@@ -84,7 +85,8 @@ class Parts {
   PartOptions options_;
   WeightsCache cache_;
   std::array<std::unique_ptr<PartWeights>, kStageCount> files_;  // networks view them
-  std::array<std::unique_ptr<HostSlabs>, kStageCount> copies_;   // and streamed blocks are fetched from these
+  std::array<std::unique_ptr<HostSlabs>, kStageCount>
+      copies_;  // and streamed blocks are fetched from these
   std::array<PartSize, kStageCount> sizes_;
   std::array<std::int64_t, kStageCount> streamed_{};  // blocks of each loaded network
   Networks planned_;

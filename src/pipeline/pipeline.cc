@@ -48,9 +48,9 @@ std::vector<float> sigmas_of(const Request& request, SchedulerConfig config,
     config.time_shift = TimeShift::Static;
     config.shift = *request.shift;
   }
-  std::vector<float> sigmas =
-      request.sigmas.empty() ? flow_match_sigmas(*request.steps, config, image_tokens)
-                             : flow_match_sigmas(noise_levels(request), config, image_tokens);
+  std::vector<float> sigmas = request.sigmas.empty()
+                                  ? flow_match_sigmas(*request.steps, config, image_tokens)
+                                  : flow_match_sigmas(noise_levels(request), config, image_tokens);
   sigmas.erase(sigmas.begin(), sigmas.begin() + skipped_steps(request));
   return sigmas;
 }
@@ -168,8 +168,8 @@ std::size_t Pipeline::Impl::available() const {
 }
 
 Plan Pipeline::Impl::plan(const Drawing& drawing) {
-  const Networks& networks = drawing.has_picture() ? parts_.planned_with_encoder()
-                                                   : parts_.planned();
+  const Networks& networks =
+      drawing.has_picture() ? parts_.planned_with_encoder() : parts_.planned();
   if (process_ == 0) process_ = backend_->memory_in_use();
   for (const std::size_t length : {drawing.ids.size(), drawing.negative_ids.size()})
     networks.transformer->check_size(drawing.grid(), static_cast<std::int64_t>(length));

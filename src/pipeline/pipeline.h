@@ -57,9 +57,9 @@ struct Request {
   double cfg_normalization = 0;
   // With guidance: steps whose 1 - sigma exceeds it, 0 to 1, go without.
   double cfg_truncation = 1;
-  // A picture to begin from, 8-bit RGB of any size; empty: none. The part around its middle that has
-  // the proportions of width and height is scaled to them. An absent side is that of the picture,
-  // or follows from the other one by its proportions.
+  // A picture to begin from, 8-bit RGB of any size; empty: none. The part around its middle that
+  // has the proportions of width and height is scaled to them. An absent side is that of the
+  // picture, or follows from the other one by its proportions.
   Image init_image = {};
   // With an init image: which share of the steps is drawn, above 0 and at most 1, beginning with as
   // much noise as they take away; 1 leaves nothing of it but what a mask keeps. Absent: 0.6, with a
@@ -151,8 +151,8 @@ struct StagePlan {
 
 struct Plan {
   std::array<StagePlan, kStageCount> stages;  // in the order of Stage
-  Keep keep = Keep::All;               // All or None
-  std::int64_t count = 1;              // pictures of the request
+  Keep keep = Keep::All;                      // All or None
+  std::int64_t count = 1;                     // pictures of the request
   std::int64_t pictures_per_pass = 1;  // of them, the most that the transformer computes at once
   // Of the transformer in each pass: a forward, with guidance of both prompts, which are two
   // forwards where their padded lengths differ.

@@ -45,8 +45,8 @@ TEST(Pipeline, UsesExactlyTheActivationsItPlanned) {
     std::size_t planned = 0;
     for (const StagePlan& stage : plan.stages) planned = std::max(planned, stage.activations);
     EXPECT_EQ(pipeline.generate(request).activations_used, planned);
-    EXPECT_GE(plan.total,
-              planned + plan.of(Stage::EncodePrompt).weights + plan.of(Stage::Denoise).weights + plan.of(Stage::Decode).weights);
+    EXPECT_GE(plan.total, planned + plan.of(Stage::EncodePrompt).weights +
+                              plan.of(Stage::Denoise).weights + plan.of(Stage::Decode).weights);
   }
 }
 
@@ -217,13 +217,15 @@ TEST(Pipeline, PlansGuidanceToTheByteAndDrawsAsWithoutAtZero) {
       const Result result = pipeline.generate(request);
       EXPECT_EQ(result.activations_used, planned) << negative << " " << count;
       EXPECT_NE(result.images.front().rgb, unguided.rgb);
-      EXPECT_GT(plan.of(Stage::Denoise).flops, static_cast<double>(count) * 1.7 * plain.of(Stage::Denoise).flops);
+      EXPECT_GT(plan.of(Stage::Denoise).flops,
+                static_cast<double>(count) * 1.7 * plain.of(Stage::Denoise).flops);
     }
   }
   // Both prompts in one forward are as wide as two pictures.
   request.count = 1;
   request.negative_prompt = "red";
-  EXPECT_GT(pipeline.plan(request).of(Stage::Denoise).activations, plain.of(Stage::Denoise).activations / 5 * 8);
+  EXPECT_GT(pipeline.plan(request).of(Stage::Denoise).activations,
+            plain.of(Stage::Denoise).activations / 5 * 8);
 }
 
 TEST(Pipeline, DrawsAnEmptyPrompt) {
@@ -344,7 +346,8 @@ std::pair<std::size_t, Image> memory_at_end(Keep keep) {
 // Kept, the text encoder and the transformer are there while the decoder runs: 35 MiB of them.
 TEST(Pipeline, ReleasesPartsAfterTheirStageAndDrawsTheSame) {
   const Plan plan = Pipeline({.model = kModel}).plan(small(64, 64));
-  const std::size_t released = plan.of(Stage::EncodePrompt).weights + plan.of(Stage::Denoise).weights;
+  const std::size_t released =
+      plan.of(Stage::EncodePrompt).weights + plan.of(Stage::Denoise).weights;
   const auto [all, first] = memory_at_end(Keep::All);
   const auto [none, second] = memory_at_end(Keep::None);
   if (kOwnMemoryIsSeen) EXPECT_GE(all, none + released / 10 * 9);

@@ -43,11 +43,10 @@ class PlanObserver final : public DrawingObserver {
  private:
   PlanBackend& backend_;
   Arena& arena_;
-  std::array<StagePlan, kStageCount> stages_{
-      StagePlan{.stage = Stage::EncodeImage, .runs = false},
-      StagePlan{.stage = Stage::EncodePrompt, .runs = false},
-      StagePlan{.stage = Stage::Denoise, .runs = false},
-      StagePlan{.stage = Stage::Decode, .runs = false}};
+  std::array<StagePlan, kStageCount> stages_{StagePlan{.stage = Stage::EncodeImage, .runs = false},
+                                             StagePlan{.stage = Stage::EncodePrompt, .runs = false},
+                                             StagePlan{.stage = Stage::Denoise, .runs = false},
+                                             StagePlan{.stage = Stage::Decode, .runs = false}};
   std::optional<Stage> stage_;
 };
 
@@ -68,7 +67,8 @@ PictureBytes picture_bytes(const Drawing& drawing, std::size_t pixels, std::size
   PictureBytes bytes;
   bytes.fitted = pixels * (drawing.has_mask() ? 4 : 3);
   // The moments, of the tile and of the whole; the noise is there already.
-  bytes.encoder = read * 3 * kFloat + (4 + static_cast<std::size_t>(drawing.count)) * latents * kFloat;
+  bytes.encoder =
+      read * 3 * kFloat + (4 + static_cast<std::size_t>(drawing.count)) * latents * kFloat;
   bytes.latents = (1 + static_cast<std::size_t>(drawing.count) + pass) * latents * kFloat;
   if (drawing.has_mask()) bytes.latents += latents * kFloat;
   return bytes;
@@ -92,8 +92,7 @@ void add_host(std::array<StagePlan, kStageCount>& stages, const Networks& networ
   at(Stage::Denoise) = 2 * count * latents * kFloat;  // the noise, and what comes of it
   // Of the next draw, before it is in the order of tokens.
   if (adds_noise(drawing.sampler)) at(Stage::Denoise) += count * latents * kFloat;
-  if (drawing.guidance.normalization > 0)
-    at(Stage::Denoise) += latents * kFloat;  // for its norm
+  if (drawing.guidance.normalization > 0) at(Stage::Denoise) += latents * kFloat;  // for its norm
   // That, one picture's map, and the pictures, 8 bits.
   at(Stage::Decode) = (count + 1) * latents * kFloat + count * pixels * 3;
   if (drawing.tile > 0) {  // the blended picture and one tile
@@ -110,8 +109,8 @@ void add_host(std::array<StagePlan, kStageCount>& stages, const Networks& networ
 
 std::size_t activation_bytes(const Plan& plan, Stage stage) {
   const std::size_t encode = plan.of(Stage::EncodeImage).activations;
-  const std::size_t latents = std::max(plan.of(Stage::EncodePrompt).activations,
-                                       plan.of(Stage::Denoise).activations);
+  const std::size_t latents =
+      std::max(plan.of(Stage::EncodePrompt).activations, plan.of(Stage::Denoise).activations);
   const std::size_t decode = plan.of(Stage::Decode).activations;
   if (plan.keep == Keep::All) return std::max({encode, latents, decode});
   if (stage == Stage::EncodeImage) return encode;
@@ -148,7 +147,7 @@ void add_totals(Plan& plan, MemoryKind memory) {
 }
 
 std::array<StagePlan, kStageCount> plan_stages(PlanBackend& backend, const Networks& networks,
-                                     const Drawing& drawing) {
+                                               const Drawing& drawing) {
   Arena arena;
   const Run run{backend, arena};
   PlanObserver observer(backend, arena);

@@ -12,7 +12,7 @@ namespace zimage {
 // Activations, workspace, host memory and FLOPs of each stage, in the order of Stage; all else is
 // left at 0. `networks` are made on `backend`.
 std::array<StagePlan, kStageCount> plan_stages(PlanBackend& backend, const Networks& networks,
-                                     const Drawing& drawing);
+                                               const Drawing& drawing);
 
 // The same of one stage alone, Decode or EncodeImage.
 StagePlan plan_picture(PlanBackend& backend, const Networks& networks, const Drawing& drawing,

@@ -70,12 +70,11 @@ bool fits(const Plan& plan) {
   return plan.total <= plan.available;
 }
 
-// Whether the text encoder and the transformer fit: where networks are released, how many pictures a pass
-// has does not matter to the decoder.
+// Whether the text encoder and the transformer fit: where networks are released, how many pictures
+// a pass has does not matter to the decoder.
 bool latents_fit(const Plan& plan) {
-  return std::all_of(kLatentStages.begin(), kLatentStages.end(), [&](Stage stage) {
-    return plan.of(stage).total <= plan.available;
-  });
+  return std::all_of(kLatentStages.begin(), kLatentStages.end(),
+                     [&](Stage stage) { return plan.of(stage).total <= plan.available; });
 }
 
 // The plan that `make` gives for the most pictures in one pass that let it fit, spread evenly over

@@ -130,7 +130,8 @@ TEST(Residency, StreamsToACardFromCopiesThatStay) {
   const Plan alone =
       make_plan(parts, drawing, {.keep = Keep::None, .available = std::size_t{1} << 40});
   const std::size_t layer = parts.size(Stage::Denoise).layers.front();
-  const Plan less = make_plan(parts, drawing, {.available = alone.of(Stage::Denoise).total - 2 * layer});
+  const Plan less =
+      make_plan(parts, drawing, {.available = alone.of(Stage::Denoise).total - 2 * layer});
   EXPECT_EQ(less.of(Stage::Denoise).streamed, 4);  // two for the slots
   EXPECT_EQ(less.of(Stage::Denoise).copies, 4 * layer);
   EXPECT_EQ(less.of(Stage::EncodePrompt).streamed, 0);

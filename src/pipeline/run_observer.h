@@ -59,7 +59,7 @@ class RunObserver final : public DrawingObserver {
   Context context_;
   std::future<NoiseDraws> noise_;
   std::optional<Beginning> beginning_;
-  std::vector<float> asked_;  // pixels or a mask, as last asked for
+  std::vector<float> asked_;    // pixels or a mask, as last asked for
   std::int64_t encoded_ = 0;    // prompts
   std::vector<float> blended_;  // [H, W, 3] while tiles are decoded
   Stage stage_ = Stage::EncodePrompt;

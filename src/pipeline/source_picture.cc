@@ -23,8 +23,7 @@ Image extended(const Image& image, std::int64_t width, std::int64_t height) {
   for (std::int64_t row = 0; row < height; ++row) {
     const std::int64_t from = std::min(row, image.height - 1) * image.width;
     for (std::int64_t column = 0; column < width; ++column) {
-      const std::uint8_t* pixel =
-          image.rgb.data() + (from + std::min(column, image.width - 1)) * 3;
+      const std::uint8_t* pixel = image.rgb.data() + (from + std::min(column, image.width - 1)) * 3;
       out.rgb.insert(out.rgb.end(), pixel, pixel + 3);
     }
   }
@@ -50,8 +49,8 @@ SourcePicture fit_source(const Request& request, std::int64_t width, std::int64_
   const Extent size{.width = *request.width, .height = *request.height};
   const Extent from = extent_of(request.init_image);
   const Crop part = middle_of(from, size);
-  SourcePicture source{
-      .picture = extended(resized(request.init_image, part, size), width, height), .mask = {}};
+  SourcePicture source{.picture = extended(resized(request.init_image, part, size), width, height),
+                       .mask = {}};
   if (request.mask.empty()) return source;
   // The same part of a mask, which may have been made smaller or larger.
   const double across = static_cast<double>(request.mask.width) / static_cast<double>(from.width);

@@ -33,15 +33,14 @@ TEST(FitSource, LeavesAPictureOfTheSizeAloneAndRepeatsItsBorder) {
   EXPECT_EQ(pixel(larger, 31, 31), pixel(image, 19, 16));
 }
 
-// A white square in the middle third: of a picture three times as wide as high, it is what is drawn.
+// A white square in the middle third: of a picture three times as wide as high, it is what is
+// drawn.
 TEST(FitSource, TakesTheMaskWithThePart) {
   Image mask{.width = 30, .height = 10, .rgb = {}};
-  for (std::int64_t i = 0; i < 300; ++i) mask.rgb.insert(mask.rgb.end(), 3, i % 30 / 10 == 1 ? 255 : 0);
-  const Request square{.prompt = "a",
-                       .width = 64,
-                       .height = 64,
-                       .init_image = pattern(96, 32),
-                       .mask = mask};
+  for (std::int64_t i = 0; i < 300; ++i)
+    mask.rgb.insert(mask.rgb.end(), 3, i % 30 / 10 == 1 ? 255 : 0);
+  const Request square{
+      .prompt = "a", .width = 64, .height = 64, .init_image = pattern(96, 32), .mask = mask};
   const SourcePicture part = fit_source(square, 64, 64);
   EXPECT_EQ(std::count(part.mask.begin(), part.mask.end(), 1), 64 * 64);
   Request whole = square;

@@ -1,5 +1,6 @@
-// Cutting a picture into tiles that overlap, and blending what the autoencoder makes of them. Follows
-// diffusers AutoencoderKL.tiled_decode and tiled_encode, whose tiles fade into each other linearly.
+// Cutting a picture into tiles that overlap, and blending what the autoencoder makes of them.
+// Follows diffusers AutoencoderKL.tiled_decode and tiled_encode, whose tiles fade into each other
+// linearly.
 #pragma once
 
 #include <cstdint>

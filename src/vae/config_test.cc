@@ -1,11 +1,12 @@
 // config.json of the autoencoder: what is read, what is refused.
+#include "vae/config.h"
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
 
 #include "error_of.h"
-#include "vae/config.h"
 
 namespace zimage {
 namespace {

@@ -86,8 +86,8 @@ std::vector<float> golden(const GoldenFile& file, const std::string& name) {
   return tokens_from_planes(file.values(name), kLatent);
 }
 
-// Right code: beginning 1e-12, end 1e-9, picture 90 dB. The noise drawn before the sample: 0.1 in the
-// beginning; the mean in place of a sample 1e-5; a picture scaled after it was shifted 1e-2.
+// Right code: beginning 1e-12, end 1e-9, picture 90 dB. The noise drawn before the sample: 0.1 in
+// the beginning; the mean in place of a sample 1e-5; a picture scaled after it was shifted 1e-2.
 TEST(FromPicture, AgreesWithTheReference) {
   const GoldenFile file(kGolden + "img2img.safetensors");
   const Begun found = draw(request_of("a red apple on a yellow background", 0.7));
@@ -100,8 +100,8 @@ TEST(FromPicture, AgreesWithTheReference) {
   RecordProperty("decibels", std::to_string(picture.decibels));
 }
 
-// The reference takes the statistics of its group norms from sums in f32, which moves the latents of
-// this flat picture by 7e-5 of their size, and what the decoder makes of them by 75.3 dB; this
+// The reference takes the statistics of its group norms from sums in f32, which moves the latents
+// of this flat picture by 7e-5 of their size, and what the decoder makes of them by 75.3 dB; this
 // encoder is within 1e-6 of the same arithmetic in f64. Right code: beginning 4e-9, where the mask
 // draws anew 79 dB, elsewhere 74 dB. The mask turned round, or its noise of the step before: above
 // 1e-2 and below 30 dB.

@@ -102,8 +102,8 @@ TEST_P(Picture, IsTheSameInOnePassInPassesOfOneAndAlone) {
 // Steps that are no power of two. Of its velocities the first one is recorded.
 TEST(NineSteps, AgreeWithTheReference) {
   const GoldenFile file(kGolden + "nine_steps.safetensors");
-  const Recorded run = TinyModel::get().draw(
-      "a rocket", 9, noise_tokens(kLatent, 1, kSeed, RngKind::Cpu), 1);
+  const Recorded run =
+      TinyModel::get().draw("a rocket", 9, noise_tokens(kLatent, 1, kSeed, RngKind::Cpu), 1);
   EXPECT_LE(nmse(run.features.front(), file.values("embeds_0")), 1e-10);
   ASSERT_EQ(run.velocities.size(), 9U);
   EXPECT_LE(nmse(run.velocities[0], tokens_from_planes(file.values("velocity_0"), kLatent)), 1e-8);

@@ -48,8 +48,7 @@ class Recorder : public DrawingObserver {
       : run_(run), noise_(noise), recorded_(recorded) {}
   void begin(Stage /*stage*/) override {}
   std::span<const float> pixels(const PictureTile& /*tile*/) override { return {}; }
-  std::span<const float> latents(std::int64_t first, std::int64_t count,
-                                 float /*sigma*/) override {
+  std::span<const float> latents(std::int64_t first, std::int64_t count, float /*sigma*/) override {
     return noise_.subspan(static_cast<std::size_t>(first * kLatent.elements()),
                           static_cast<std::size_t>(count * kLatent.elements()));
   }

@@ -1,6 +1,7 @@
-// 3x3 convolutions on the CPU, stride 1 or 2, zero padding 1, channels last, f32: Winograd F(4x4, 3x3),
-// or directly to four channels or fewer. What enters: a kernel as stored, packed once; then maps
-// [H, W, C]. What leaves: the convolved map. The result does not depend on the number of threads.
+// 3x3 convolutions on the CPU, stride 1 or 2, zero padding 1, channels last, f32: Winograd F(4x4,
+// 3x3), or directly to four channels or fewer. What enters: a kernel as stored, packed once; then
+// maps [H, W, C]. What leaves: the convolved map. The result does not depend on the number of
+// threads.
 #pragma once
 
 #include <cstddef>
@@ -32,8 +33,9 @@ struct ConvContext {
 };
 
 // out [H, W, weight.out] = convolution of x [H, W, weight.in] (with args.upsample_2x: [H/2, W/2,
-// in]), or += it; with args.downsample_2x the pixels of odd rows and columns alone. `weight.data` was packed by pack_conv3x3; out and x are f32 and do not overlap.
-// Precondition: shapes as Backend::conv2d checks them.
+// in]), or += it; with args.downsample_2x the pixels of odd rows and columns alone. `weight.data`
+// was packed by pack_conv3x3; out and x are f32 and do not overlap. Precondition: shapes as
+// Backend::conv2d checks them.
 void conv3x3(const Tensor& out, const Tensor& x, const Weight& weight, const ConvArgs& args,
              const ConvContext& context);
 

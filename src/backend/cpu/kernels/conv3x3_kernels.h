@@ -27,8 +27,8 @@ inline constexpr std::ptrdiff_t kMaxDirectOut = 4;
 // the pixels of odd rows and columns are stored, which takes Winograd as many products as stride 2
 // takes the direct algorithm.
 struct ConvTask {
-  const float* x = nullptr;       // [height, width, in], or half of both with upsample_2x
-  float* out = nullptr;  // [height, width, out_channels], or half of both with downsample_2x
+  const float* x = nullptr;  // [height, width, in], or half of both with upsample_2x
+  float* out = nullptr;      // [height, width, out_channels], or half of both with downsample_2x
   const float* weight = nullptr;  // packed by pack_conv3x3
   const float* bias = nullptr;    // [out_channels], or null
   const float* zeros = nullptr;   // in zeros: what padding reads

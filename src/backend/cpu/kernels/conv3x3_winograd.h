@@ -396,8 +396,8 @@ inline void transform_outputs(const ConvTask& task, const ConvBlock& block, cons
     for (std::ptrdiff_t c = 0; c < channels; c += kLanes) {
       const std::ptrdiff_t left = channels - c;
       target.lanes = left < kLanes ? static_cast<int>(left) : kLanes;
-      target.out = task.out +
-                   (origin.y / kStep * width + origin.x / kStep) * task.out_channels + first + c;
+      target.out =
+          task.out + (origin.y / kStep * width + origin.x / kStep) * task.out_channels + first + c;
       Vec bias = zero();
       if (task.bias != nullptr) {
         const float* p = task.bias + first + c;

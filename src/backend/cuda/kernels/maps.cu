@@ -71,8 +71,13 @@ void gather_patches(const Tensor& out, const Tensor& x, const PatchShape& shape,
   with_width(out, x, [&](auto* type) {
     using Wide = std::remove_pointer_t<decltype(type)>;
     const std::int64_t wide = static_cast<std::int64_t>(sizeof(Wide) / size_of(x.dtype));
-    const Geometry geometry{x.dim(0) * factor, x.dim(1) * factor, x.dim(2) / wide, shape.kernel,
-                            shape.first_row,   factor,            shape.downsample_2x ? 2 : 1};
+    const Geometry geometry{x.dim(0) * factor,
+                            x.dim(1) * factor,
+                            x.dim(2) / wide,
+                            shape.kernel,
+                            shape.first_row,
+                            factor,
+                            shape.downsample_2x ? 2 : 1};
     const std::int64_t n = out.elements() / wide;
     patches_kernel<<<blocks_for(n, kThreads), kThreads, 0, stream>>>(
         static_cast<Wide*>(out.data), static_cast<const Wide*>(x.data), n, geometry);

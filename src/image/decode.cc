@@ -44,12 +44,13 @@ std::string_view other_format(std::span<const std::uint8_t> bytes) {
   return bytes.empty() ? "an empty file" : "no picture of a known format";
 }
 
-Samples decode_samples(std::span<const std::uint8_t> bytes, const std::string& name) {
-  if (has_at(bytes, 0, "\x89PNG\r\n\x1a\n")) return decode_png_samples(bytes, name);
-  if (has_at(bytes, 0, "\xff\xd8\xff")) return decode_jpeg_samples(bytes, name);
-  if (has_at(bytes, 0, "RIFF") && has_at(bytes, 8, "WEBP")) return decode_webp_samples(bytes, name);
+Samples decode_samples(const PictureFile& file) {
+  const std::span<const std::uint8_t> bytes = file.bytes;
+  if (has_at(bytes, 0, "\x89PNG\r\n\x1a\n")) return decode_png_samples(file);
+  if (has_at(bytes, 0, "\xff\xd8\xff")) return decode_jpeg_samples(file);
+  if (has_at(bytes, 0, "RIFF") && has_at(bytes, 8, "WEBP")) return decode_webp_samples(file);
   throw Error(ErrorCode::InvalidFile,
-              name + ": " + std::string(other_format(bytes)) + ", expected PNG, JPEG or WebP");
+              file.name + ": " + std::string(other_format(bytes)) + ", expected PNG, JPEG or WebP");
 }
 
 // RGBA to RGB, in place.
@@ -98,20 +99,20 @@ Image upright(Samples samples) {
 
 }  // namespace
 
-void check_picture_size(std::int64_t width, std::int64_t height, const std::string& name) {
+void check_picture_size(const PictureFile& file, std::int64_t width, std::int64_t height) {
   const bool possible = width > 0 && height > 0 && width <= kMaxPictureSide &&
                         height <= kMaxPictureSide &&
-                        static_cast<std::uint64_t>(width * height) <= kMaxPicturePixels;
+                        static_cast<std::uint64_t>(width * height) <= file.most_pixels;
   if (possible) return;
-  throw Error(ErrorCode::InvalidFile, name + ": " + std::to_string(width) + "x" +
+  throw Error(ErrorCode::InvalidFile, file.name + ": " + std::to_string(width) + "x" +
                                           std::to_string(height) + " pixels, expected up to " +
-                                          std::to_string(kMaxPicturePixels) +
-                                          " and sides of 1 to " + std::to_string(kMaxPictureSide));
+                                          std::to_string(file.most_pixels) + " and sides of 1 to " +
+                                          std::to_string(kMaxPictureSide));
 }
 
 Image decode_picture(std::span<const std::uint8_t> bytes, const std::string& name,
-                     const Background& background) {
-  Samples samples = decode_samples(bytes, name);
+                     const Background& background, std::uint64_t most_pixels) {
+  Samples samples = decode_samples({.bytes = bytes, .name = name, .most_pixels = most_pixels});
   flatten(samples, background);
   return upright(std::move(samples));
 }

@@ -17,7 +17,8 @@ using Background = std::array<std::uint8_t, 3>;
 inline constexpr Background kWhite = {255, 255, 255};
 inline constexpr Background kBlack = {0, 0, 0};
 
-// The most pixels of a picture, and of a side: more are refused before memory is taken for them.
+// The most pixels of a picture, where a caller says nothing else, and of a side: more are refused
+// before memory is taken for them.
 inline constexpr std::uint64_t kMaxPicturePixels = std::uint64_t{1} << 27;
 inline constexpr std::uint32_t kMaxPictureSide = 65535;
 
@@ -27,7 +28,7 @@ inline constexpr std::uint32_t kMaxPictureSide = 65535;
 // one sentence, for another format, an animation, a size beyond the limits and for damage: a
 // picture is whole or it is refused.
 Image decode_picture(std::span<const std::uint8_t> bytes, const std::string& name,
-                     const Background& background);
+                     const Background& background, std::uint64_t most_pixels = kMaxPicturePixels);
 // The same of a file of up to 1 GiB. Throws NotFound as well.
 Image read_picture(const std::filesystem::path& file, const Background& background);
 

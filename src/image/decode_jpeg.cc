@@ -54,13 +54,14 @@ void multiply_inks(Samples& samples) {
 
 }  // namespace
 
-Samples decode_jpeg_samples(std::span<const std::uint8_t> bytes, const std::string& name) {
+Samples decode_jpeg_samples(const PictureFile& file) {
+  const std::span<const std::uint8_t> bytes = file.bytes;
   const std::unique_ptr<void, int (*)(tjhandle)> decoder(tjInitDecompress(), tjDestroy);
   if (decoder == nullptr)
-    throw Error(ErrorCode::OutOfMemory, name + ": no memory for the JPEG decoder");
+    throw Error(ErrorCode::OutOfMemory, file.name + ": no memory for the JPEG decoder");
   const auto fail = [&] {
     throw Error(ErrorCode::InvalidFile,
-                name + ": damaged JPEG (" + tjGetErrorStr2(decoder.get()) + ")");
+                file.name + ": damaged JPEG (" + tjGetErrorStr2(decoder.get()) + ")");
   };
   const auto size = static_cast<unsigned long>(bytes.size());
   int width = 0;
@@ -70,7 +71,7 @@ Samples decode_jpeg_samples(std::span<const std::uint8_t> bytes, const std::stri
   if (tjDecompressHeader3(decoder.get(), bytes.data(), size, &width, &height, &subsampling,
                           &colorspace) != 0)
     fail();
-  check_picture_size(width, height, name);
+  check_picture_size(file, width, height);
   const bool inks = colorspace == TJCS_CMYK || colorspace == TJCS_YCCK;
   Samples samples{.width = width,
                   .height = height,

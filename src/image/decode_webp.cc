@@ -33,12 +33,13 @@ int orientation_of(std::span<const std::uint8_t> bytes) {
 
 }  // namespace
 
-Samples decode_webp_samples(std::span<const std::uint8_t> bytes, const std::string& name) {
+Samples decode_webp_samples(const PictureFile& file) {
+  const std::span<const std::uint8_t> bytes = file.bytes;
   WebPBitstreamFeatures features;
   if (WebPGetFeatures(bytes.data(), bytes.size(), &features) != VP8_STATUS_OK)
-    fail(name, "damaged WebP (no header that can be read)");
-  if (features.has_animation != 0) fail(name, "an animated WebP, expected a still picture");
-  check_picture_size(features.width, features.height, name);
+    fail(file.name, "damaged WebP (no header that can be read)");
+  if (features.has_animation != 0) fail(file.name, "an animated WebP, expected a still picture");
+  check_picture_size(file, features.width, features.height);
   const bool alpha = features.has_alpha != 0;
   Samples samples{.width = features.width,
                   .height = features.height,
@@ -50,7 +51,7 @@ Samples decode_webp_samples(std::span<const std::uint8_t> bytes, const std::stri
   const auto decode = alpha ? WebPDecodeRGBAInto : WebPDecodeRGBInto;
   if (decode(bytes.data(), bytes.size(), samples.values.data(), samples.values.size(),
              static_cast<int>(stride)) == nullptr)
-    fail(name, "damaged WebP (its pixels end too early or make no sense)");
+    fail(file.name, "damaged WebP (its pixels end too early or make no sense)");
   return samples;
 }
 

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/mapped_file.h"
 #include "base/utf8.h"
+#include "image/decode.h"
 #include "image/image.h"
 #include "image/png_session.h"
 #include "image/samples.h"
@@ -41,7 +42,8 @@ std::string from_latin1(std::string_view latin1) {
 
 class Reader {
  public:
-  Reader(std::span<const std::uint8_t> bytes, const std::string& name) : name_(name) {
+  Reader(std::span<const std::uint8_t> bytes, const std::string& name, std::uint64_t most_pixels)
+      : name_(name), most_pixels_(most_pixels) {
     source_.bytes = bytes;
     png_ = png_create_read_struct(PNG_LIBPNG_VER_STRING, &message_, keep_png_error,
                                   ignore_png_warning);
@@ -131,7 +133,8 @@ class Reader {
       fail("damaged PNG (" + size + " pixels cannot be in " + std::to_string(source_.bytes.size()) +
            " bytes)");
     }
-    check_picture_size(samples.width, samples.height, name_);
+    check_picture_size({.bytes = source_.bytes, .name = name_, .most_pixels = most_pixels_},
+                       samples.width, samples.height);
     if (row_bytes_ != static_cast<std::size_t>(samples.width * samples.channels))
       fail("not convertible to 8-bit RGB");
     samples.values.resize(row_bytes_ * static_cast<std::size_t>(samples.height));
@@ -162,6 +165,7 @@ class Reader {
   }
 
   const std::string& name_;
+  std::uint64_t most_pixels_;
   PngMessage message_;
   Source source_;
   png_structp png_ = nullptr;
@@ -180,11 +184,11 @@ DecodedPng decode_png(const std::filesystem::path& file) {
 }
 
 DecodedPng decode_png(std::span<const std::uint8_t> bytes, const std::string& name) {
-  return Reader(bytes, name).decode();
+  return Reader(bytes, name, kMaxPicturePixels).decode();
 }
 
-Samples decode_png_samples(std::span<const std::uint8_t> bytes, const std::string& name) {
-  return Reader(bytes, name).decode_samples();
+Samples decode_png_samples(const PictureFile& file) {
+  return Reader(file.bytes, file.name, file.most_pixels).decode_samples();
 }
 
 }  // namespace zimage

@@ -20,13 +20,21 @@ struct Samples {
   int orientation = kUpright;        // 1 to 8
 };
 
-// Each throws InvalidFile. `bytes` begin as a file of the format does.
-Samples decode_png_samples(std::span<const std::uint8_t> bytes, const std::string& name);
-Samples decode_jpeg_samples(std::span<const std::uint8_t> bytes, const std::string& name);
-Samples decode_webp_samples(std::span<const std::uint8_t> bytes, const std::string& name);
+// A file in memory, and what it may hold.
+struct PictureFile {
+  std::span<const std::uint8_t> bytes;
+  const std::string& name;  // in messages
+  std::uint64_t most_pixels = 0;
+};
 
-// Throws InvalidFile for a picture of more pixels than decode.h allows, or of none.
-void check_picture_size(std::int64_t width, std::int64_t height, const std::string& name);
+// Each throws InvalidFile. The file begins as one of the format does.
+Samples decode_png_samples(const PictureFile& file);
+Samples decode_jpeg_samples(const PictureFile& file);
+Samples decode_webp_samples(const PictureFile& file);
+
+// Throws InvalidFile for a picture of more pixels than the file may hold, of none, and for a side
+// that is longer than decode.h allows.
+void check_picture_size(const PictureFile& file, std::int64_t width, std::int64_t height);
 
 // The orientation in an EXIF block (a TIFF file, or one behind "Exif\0\0"); kUpright where it has
 // none or is damaged.

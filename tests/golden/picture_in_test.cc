@@ -100,11 +100,11 @@ TEST(FromPicture, AgreesWithTheReference) {
   RecordProperty("decibels", std::to_string(picture.decibels));
 }
 
-// The reference takes the statistics of its group norms from sums in f32, which moves the latents
-// of this flat picture by 7e-5 of their size, and what the decoder makes of them by 75.3 dB; this
-// encoder is within 1e-6 of the same arithmetic in f64. Right code: beginning 4e-9, where the mask
-// draws anew 79 dB, elsewhere 74 dB. The mask turned round, or its noise of the step before: above
-// 1e-2 and below 30 dB.
+// The reference takes the statistics of its group norms from sums in f32, a part for each of its
+// two threads, which moves the latents of this flat picture by 7e-5 of their size; this encoder is
+// within 1e-6 of the same arithmetic in f64 (docs/numerics.md). Right code: 4e-9 in the
+// latents, 75.3 dB, no value off by more than 1. The mask turned round, or its noise of the step
+// before: above 1e-2 in the latents, below 30 dB.
 TEST(FromMaskedPicture, AgreesWithTheReference) {
   const GoldenFile file(kGolden + "inpaint.safetensors");
   Request request = request_of("a strawberry", 1);

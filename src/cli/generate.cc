@@ -23,7 +23,7 @@
 #include "cli/plan.h"
 #include "cli/progress.h"
 #include "cli/prompt.h"
-#include "image/image.h"
+#include "image/encode.h"
 #include "pipeline/pipeline.h"
 
 namespace zimage::cli {
@@ -123,6 +123,19 @@ OrderedJson report(const Provenance& provenance, const Result& result, const std
   return json;
 }
 
+// By --format, else as the output's name ends, else PNG.
+EncodeOptions encode_options(const GenerateOptions& options) {
+  EncodeOptions encoding{.format = PictureFormat::Png, .quality = options.quality};
+  if (options.format) {
+    encoding.format = *options.format;
+  } else if (options.output) {
+    const std::string extension = std::filesystem::path(*options.output).extension().string();
+    if (!extension.empty())
+      encoding.format = format_of_extension(extension.substr(1)).value_or(PictureFormat::Png);
+  }
+  return encoding;
+}
+
 Request request_of(const GenerateOptions& options) {
   Request request = draw_request(options.draw, read_prompt(options, std::cin));
   request.seed = options.seed ? *options.seed : random_seed();
@@ -136,12 +149,14 @@ void generate(const GenerateOptions& options, Interrupt& interrupt) {
   const Clock::time_point start = Clock::now();
   const Request request = request_of(options);
   const SourceFiles sources = source_files(options.draw.pictures);
+  const EncodeOptions encoding = encode_options(options);
   interrupt.watch(OutputFile::abandon);
   Console console(options.verbosity);
   const LogToConsole log(console);
   const ModelLocation place = find_model(options.draw.model, ModelPlaces::of_this_process());
   const std::vector<OutputFile> outputs =
-      OutputFile(options.output, fmt::format("zimage-{}.png", request.seed),
+      OutputFile(options.output,
+                 fmt::format("zimage-{}.{}", request.seed, extension_of(encoding.format)),
                  options.force ? Overwrite::Allowed : Overwrite::Never)
           .for_pictures(request.count);
 
@@ -155,25 +170,28 @@ void generate(const GenerateOptions& options, Interrupt& interrupt) {
   const Plan plan = pipeline.plan(request);
   tell_plan(console, plan);
 
-  const Result result = pipeline.generate(
-      request, [&console](const Progress& progress) { console.progress(progress); },
-      interrupt.token());
-  console.clear();
-  tell_result(console, result);
-
-  Provenance provenance{.request = result.request,
+  Provenance provenance{.request = pipeline.complete(request),
                         .model = model_name(place.origin()),
                         .device = device,
                         .precision = options.draw.precision,
                         .encoding = options.draw.encoding,
                         .cpu_kernel = options.draw.cpu_kernel,
                         .sources = sources};
+  check_encodable(*provenance.request.width, *provenance.request.height, metadata(provenance),
+                  encoding.format);
+  const Result result = pipeline.generate(
+      request, [&console](const Progress& progress) { console.progress(progress); },
+      interrupt.token());
+  console.clear();
+  tell_result(console, result);
+
+  provenance.request = result.request;
   const Clock::time_point save_start = Clock::now();
   OrderedJson seconds;
   for (std::size_t i = 0; i < outputs.size(); ++i) {
     provenance.index = static_cast<std::int64_t>(i);
-    const std::filesystem::path file =
-        outputs[i].write(encode_png(result.images[i], metadata(provenance)), interrupt.token());
+    const std::filesystem::path file = outputs[i].write(
+        encode_picture(result.images[i], metadata(provenance), encoding), interrupt.token());
     seconds = stage_seconds(result.timings, seconds_since(save_start), seconds_since(start));
     const std::string line = options.draw.json
                                  ? json_line(report(provenance, result, file.string(), seconds))

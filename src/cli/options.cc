@@ -47,9 +47,11 @@ constexpr const char* kGenerateFooter =
     "  zimage generate -p \"a yellow leaf\" --init-image leaf.png --strength 0.7\n"
     "  zimage generate -p \"a ladybird\" --init-image leaf.png --mask middle.png\n"
     "  zimage generate -p \"a green leaf\" -o - > leaf.png\n"
+    "  zimage generate -p \"a green leaf\" -o leaf.webp --quality 80\n"
     "\n"
-    "Each picture's path is printed to standard output, everything else to standard error. A PNG\n"
-    "carries the request (text chunks \"parameters\" and \"zimage\"), enough to draw it again.\n"
+    "Each picture's path is printed to standard output, everything else to standard error. It\n"
+    "carries the request, enough to draw it again: in a PNG as text chunks \"parameters\" and\n"
+    "\"zimage\", else in EXIF.\n"
     "\n";
 
 constexpr const char* kInfoFooter =
@@ -165,9 +167,11 @@ void add_generate(CLI::App& app, GenerateOptions& options) {
            "Read the prompt from a file; - is standard input");
   add_text(
       app, "-o,--output", "PATH", options.output,
-      "A file, or a folder for the default name zimage-SEED.png (default: the current folder);\n"
+      "A file, or a folder for the default name zimage-SEED.png, .jpg or .webp (default: the "
+      "current folder);\n"
       "- is standard output. An existing file is kept: the next free name is taken. Of several\n"
       "pictures: name-1.png, name-2.png and so on");
+  add_format(app, options);
   app.add_flag("--force", options.force, "Overwrite an existing file");
   add_draw_options(app, options.draw);
   add_size(app, options.draw);

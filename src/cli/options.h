@@ -11,6 +11,7 @@
 #include "convert/convert.h"
 #include "hub/cache_places.h"
 #include "hub/model_name.h"
+#include "image/encode.h"
 #include "pipeline/pipeline.h"
 
 namespace zimage::cli {
@@ -68,6 +69,8 @@ struct DrawOptions {
 
 struct GenerateOptions {
   DrawOptions draw;
+  std::optional<PictureFormat> format = {};  // absent: by the output's name, else PNG
+  int quality = 90;
   // Exactly one of the two is present.
   std::optional<std::string> prompt;
   std::optional<std::string> prompt_file;  // "-" is standard input

@@ -44,6 +44,25 @@ void add_pictures(CLI::App& app, PictureOptions& options) {
       ->group("Picture to begin from");
 }
 
+void add_format(CLI::App& app, GenerateOptions& options) {
+  add_value(
+      app, "--format", "FORMAT",
+      [&options](const std::string& text) {
+        options.format =
+            format_of_extension(parse_choice("--format", text, {"png", "jpeg", "webp"}));
+      },
+      "What is written: png, jpeg or webp (default: as the name of --output ends, else png)")
+      ->group("Picture file");
+  add_value(
+      app, "--quality", "N",
+      [&options](const std::string& text) {
+        options.quality = parse_small_count("--quality", text, kMaxQuality);
+      },
+      "Of jpeg and webp, 1 to 100: more is larger and nearer to what was drawn; from 90 on, jpeg\n"
+      "keeps the colour of every pixel (default: 90)")
+      ->group("Picture file");
+}
+
 void read_pictures(Request& request, const PictureOptions& options) {
   if (options.init_image) request.init_image = read_picture(*options.init_image, kWhite);
   if (options.mask) request.mask = read_picture(*options.mask, kBlack);

@@ -11,6 +11,9 @@ namespace zimage::cli {
 // --init-image, --strength, --mask, --no-composite.
 void add_pictures(CLI::App& app, PictureOptions& options);
 
+// --format, --quality.
+void add_format(CLI::App& app, GenerateOptions& options);
+
 // Reads the files into the request. Throws NotFound or InvalidFile, naming the file.
 void read_pictures(Request& request, const PictureOptions& options);
 

@@ -1,7 +1,6 @@
 // Pixels and text -> the bytes of a PNG file.
 #include <cstddef>
 #include <exception>
-#include <limits>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -9,6 +8,7 @@
 #include "base/error.h"
 #include "base/quote.h"
 #include "base/utf8.h"
+#include "image/encoders.h"
 #include "image/image.h"
 #include "image/png_session.h"
 
@@ -44,33 +44,13 @@ std::optional<std::string> to_latin1(std::string_view text) {
 
 TextChunk make_chunk(const std::string& keyword, const std::string& text) {
   const std::string name = "PNG text " + quote(keyword);
-  if (const auto at = find_invalid_utf8(text)) {
-    throw Error(ErrorCode::InvalidArgument, name + ": not UTF-8 at byte " + std::to_string(*at));
-  }
-  if (text.find('\0') != std::string::npos) {
-    throw Error(ErrorCode::InvalidArgument, name + ": holds a zero byte");
-  }
+  check_text(text, name);
   if (keyword.empty() || keyword.size() > 79) {
     throw Error(ErrorCode::InvalidArgument, name + ": a keyword has 1 to 79 characters");
   }
   if (auto latin1 = to_latin1(text))
     return {keyword, *std::move(latin1), PNG_TEXT_COMPRESSION_NONE};
   return {keyword, text, PNG_ITXT_COMPRESSION_NONE};
-}
-
-void check_pixels(const Image& image) {
-  const std::int64_t limit = std::numeric_limits<std::int32_t>::max();
-  const bool possible =
-      image.width > 0 && image.height > 0 && image.width <= limit && image.height <= limit;
-  const std::string size = std::to_string(image.width) + "x" + std::to_string(image.height);
-  if (!possible) throw Error(ErrorCode::InvalidArgument, "PNG: an image of " + size + " pixels");
-  const auto width = static_cast<std::uint64_t>(image.width);
-  const auto height = static_cast<std::uint64_t>(image.height);
-  if (image.rgb.size() / 3 != width * height || image.rgb.size() % 3 != 0) {
-    throw Error(ErrorCode::InvalidArgument,
-                "PNG: an image of " + size + " pixels with " + std::to_string(image.rgb.size()) +
-                    " bytes, expected " + std::to_string(width * height * 3));
-  }
 }
 
 // Receives libpng's output. An allocation that fails inside the callback is remembered, and
@@ -148,7 +128,7 @@ class Writer {
 }  // namespace
 
 std::vector<std::uint8_t> encode_png(const Image& image, const ImageText& text) {
-  check_pixels(image);
+  check_image(image, "PNG");
   std::vector<TextChunk> chunks;
   for (const auto& [keyword, value] : text) chunks.push_back(make_chunk(keyword, value));
   return Writer().encode(image, chunks);

@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <cmath>
 #include <numbers>
-#include <utility>
 
 namespace zimage {
 namespace {
@@ -17,6 +16,10 @@ double lanczos(double x) {
   if (x == 0) return 1;
   const double angle = std::numbers::pi * x;
   return kLobes * std::sin(angle) * std::sin(angle / kLobes) / (angle * angle);
+}
+
+std::int64_t rounded(double x) {
+  return static_cast<std::int64_t>(std::floor(x + 0.5));
 }
 
 // What one pixel of the result is made of.
@@ -33,8 +36,8 @@ std::vector<Taps> taps_of(std::int64_t extent, double start, double length, std:
   std::vector<Taps> all(static_cast<std::size_t>(size));
   for (std::int64_t i = 0; i < size; ++i) {
     const double center = start + (static_cast<double>(i) + 0.5) * scale;
-    const auto first = std::max<std::int64_t>(static_cast<std::int64_t>(center - reach + 0.5), 0);
-    const auto last = std::min(static_cast<std::int64_t>(center + reach + 0.5), extent);
+    const auto first = std::max<std::int64_t>(rounded(center - reach), 0);
+    const auto last = std::min(rounded(center + reach), extent);
     std::vector<double> weights;
     double sum = 0;
     for (std::int64_t at = first; at < last; ++at) {
@@ -118,7 +121,8 @@ Image resized(const Image& image, const Crop& part, const Extent& size) {
   }
   if (!is_whole(part.top, part.height, image.height, size.height))
     out = down(*from, taps_of(image.height, part.top, part.height, size.height));
-  return out.rgb.empty() ? image : std::move(out);
+  if (out.empty()) return image;
+  return out;
 }
 
 }  // namespace zimage

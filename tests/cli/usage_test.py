@@ -20,7 +20,7 @@ class Help(ProgramTest):
         text = self.run_program("generate", "--help").stdout.decode()
         for option in (
             "-m,--model -p,--prompt --prompt-file -o,--output -W,--width -H,--height --size "
-            "-s,--steps --sampler --sigmas --shift -g,--guidance --negative,--negative-prompt --cfg-normalization --cfg-truncation --init-image --strength --mask --no-composite -n,--count --seed --rng -t,--threads --cpu-kernel --device -v,--verbose -q,--quiet --json --force"
+            "-s,--steps --sampler --sigmas --shift -g,--guidance --negative,--negative-prompt --cfg-normalization --cfg-truncation --init-image --strength --mask --no-composite --format --quality -n,--count --seed --rng -t,--threads --cpu-kernel --device -v,--verbose -q,--quiet --json --force"
         ).split():
             self.assertIn(f"  {option} ", text)
         self.assertIn("Exit codes: 0 ", text)

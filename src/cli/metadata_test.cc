@@ -83,6 +83,25 @@ TEST(A1111Parameters, HoldGuidance) {
   EXPECT_FALSE(nlohmann::json::parse(request_json(example())).contains("negative_prompt"));
 }
 
+TEST(A1111Parameters, HoldTheStrengthOfAPictureIn) {
+  Provenance provenance = example();
+  provenance.request.strength = 0.75;
+  provenance.request.composite = false;
+  provenance.sources.init_image = {.name = "in.png", .sha256 = "ab"};
+  EXPECT_NE(a1111_parameters(provenance).find("CFG scale: 1, Denoising strength: 0.75, Seed: "),
+            std::string::npos);
+  nlohmann::json json = nlohmann::json::parse(request_json(provenance));
+  EXPECT_EQ(json.at("strength"), 0.75);
+  EXPECT_EQ(json.at("init_image").at("file"), "in.png");
+  EXPECT_EQ(json.at("init_image").at("sha256"), "ab");
+  EXPECT_FALSE(json.contains("composite"));
+  provenance.sources.mask = {.name = "mask.png", .sha256 = "cd"};
+  json = nlohmann::json::parse(request_json(provenance));
+  EXPECT_EQ(json.at("mask").at("file"), "mask.png");
+  EXPECT_EQ(json.at("composite"), false);
+  EXPECT_FALSE(nlohmann::json::parse(request_json(example())).contains("strength"));
+}
+
 TEST(A1111Parameters, AnEmptyPromptHasNoLine) {
   Provenance provenance = example();
   provenance.request.prompt = "";

@@ -95,6 +95,27 @@ TEST(Generate, TakesSamplersByEveryName) {
                         "dpmpp-2m-sde, found \"ddim\""));
 }
 
+TEST(Generate, TakesPicturesInAndOut) {
+  const GenerateOptions options =
+      generate_options({"-p", "a", "--init-image", "i.jpg", "--strength", "0.25", "--mask", "m.png",
+                        "--no-composite", "--format", "webp", "--quality", "100"});
+  EXPECT_EQ(options.draw.pictures.init_image, "i.jpg");
+  EXPECT_EQ(options.draw.pictures.strength, 0.25);
+  EXPECT_EQ(options.draw.pictures.mask, "m.png");
+  EXPECT_TRUE(options.draw.pictures.no_composite);
+  EXPECT_EQ(options.format, PictureFormat::Webp);
+  EXPECT_EQ(options.quality, 100);
+  const GenerateOptions plain = generate_options({"-p", "a"});
+  EXPECT_EQ(plain.draw.pictures.init_image, std::nullopt);
+  EXPECT_FALSE(plain.draw.pictures.no_composite);
+  EXPECT_EQ(plain.format, std::nullopt);
+  EXPECT_THAT(error_of({"generate", "-p", "a", "--mask", "m.png"}),
+              HasSubstr("--mask has no meaning without --init-image"));
+  EXPECT_THAT(error_of({"plan", "--strength", "0.5"}),
+              HasSubstr("--strength has no meaning without --init-image"));
+  EXPECT_THAT(error_of({"generate", "-p", "a", "--quality", "101"}), HasSubstr("--quality"));
+}
+
 TEST(Generate, TakesNoiseLevelsAndAShift) {
   const DrawOptions draw =
       generate_options({"-p", "a", "--sigmas", "1,0.75,.5,1e-2", "--shift", "2.5"}).draw;

@@ -1,4 +1,4 @@
-// Against Pillow 11's Image.resize(size, LANCZOS, box), byte by byte.
+// Against Pillow 13's Image.resize(size, LANCZOS, box), byte by byte.
 #include "image/resize.h"
 
 #include <gtest/gtest.h>

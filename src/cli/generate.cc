@@ -8,11 +8,14 @@
 #include <cstdint>
 #include <filesystem>
 #include <iostream>
+#include <optional>
 #include <random>
 #include <string>
 #include <vector>
 
+#include "base/error.h"
 #include "base/process_memory.h"
+#include "base/quote.h"
 #include "cli/console.h"
 #include "cli/default_model.h"
 #include "cli/json_line.h"
@@ -125,15 +128,18 @@ OrderedJson report(const Provenance& provenance, const Result& result, const std
 
 // By --format, else as the output's name ends, else PNG.
 EncodeOptions encode_options(const GenerateOptions& options) {
-  EncodeOptions encoding{.format = PictureFormat::Png, .quality = options.quality};
-  if (options.format) {
-    encoding.format = *options.format;
-  } else if (options.output) {
+  std::optional<PictureFormat> named;
+  if (options.output) {
     const std::string extension = std::filesystem::path(*options.output).extension().string();
-    if (!extension.empty())
-      encoding.format = format_of_extension(extension.substr(1)).value_or(PictureFormat::Png);
+    if (!extension.empty()) named = format_of_extension(extension.substr(1));
   }
-  return encoding;
+  if (options.format && named && *options.format != *named) {
+    throw Error(ErrorCode::InvalidArgument,
+                fmt::format("--format is {}, but --output is {}", zimage::name_of(*options.format),
+                            quote(*options.output)));
+  }
+  return {.format = options.format.value_or(named.value_or(PictureFormat::Png)),
+          .quality = options.quality};
 }
 
 Request request_of(const GenerateOptions& options) {

@@ -122,12 +122,12 @@ void check_format(const std::filesystem::path& path) {
   std::string extension = path.extension().string();
   std::transform(extension.begin(), extension.end(), extension.begin(),
                  [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  constexpr std::array<std::string_view, 9> kOtherFormats = {
-      ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".jxl"};
+  constexpr std::array<std::string_view, 6> kOtherFormats = {".gif",  ".bmp",  ".tif",
+                                                             ".tiff", ".avif", ".jxl"};
   if (std::find(kOtherFormats.begin(), kOtherFormats.end(), extension) != kOtherFormats.end()) {
-    throw Error(
-        ErrorCode::InvalidArgument,
-        fmt::format("--output: pictures are written as PNG, found {}", quote(path.string())));
+    throw Error(ErrorCode::InvalidArgument,
+                fmt::format("--output: pictures are written as PNG, JPEG or WebP, found {}",
+                            quote(path.string())));
   }
 }
 

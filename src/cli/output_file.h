@@ -20,8 +20,8 @@ class OutputFile {
   // `argument` is a file; a folder (one that exists, or any path that ends with "/"), which gets
   // `default_name`; "-" for standard output; or absent for `default_name` in the current folder.
   // Checks that a file can be made there, by making one and removing it.
-  // Throws NotFound (no such folder), InvalidArgument (a name that promises another format than
-  // PNG, or standard output that is a terminal), Io (nothing can be written there).
+  // Throws NotFound (no such folder), InvalidArgument (a name that promises a format that
+  // is not written, or standard output that is a terminal), Io (nothing can be written there).
   OutputFile(const std::optional<std::string>& argument, const std::string& default_name,
              Overwrite overwrite);
 

@@ -154,7 +154,7 @@ TEST_F(OutputFileTest, RefusesPlacesThatTakeNoFile) {
               HasSubstr("too long"));
   EXPECT_THAT(error_of("/proc/cat.png", Overwrite::Never, ErrorCode::Io),
               HasSubstr("cannot write \"/proc/cat.png\""));
-  EXPECT_THAT(error_of(at("cat.jpg"), Overwrite::Never, ErrorCode::InvalidArgument),
+  EXPECT_THAT(error_of(at("cat.gif"), Overwrite::Never, ErrorCode::InvalidArgument),
               HasSubstr("PNG"));
   EXPECT_THAT(error_of("", Overwrite::Never, ErrorCode::InvalidArgument),
               HasSubstr("expected a path"));

@@ -28,8 +28,9 @@ struct EncodeOptions {
 };
 
 // PNG keeps every pixel and text as encode_png() does; JPEG and WebP are lossy, and hold text in
-// EXIF: "parameters" as UserComment, where A1111's readers look, and all others, as JSON in one
-// line is, as ImageDescription. Throws what check_encodable() and encode_png() throw.
+// EXIF: "parameters" as UserComment, where A1111's readers look, and all others, which are
+// JSON, as ImageDescription, in ASCII by JSON's escapes. Throws what check_encodable() and
+// encode_png() throw.
 std::vector<std::uint8_t> encode_picture(const Image& image, const ImageText& text,
                                          const EncodeOptions& options);
 

@@ -28,21 +28,43 @@ void put_entry(std::vector<std::uint8_t>& bytes, std::uint32_t tag, std::uint32_
   put(bytes, static_cast<std::uint32_t>(value), 4);
 }
 
-std::vector<std::uint8_t> user_comment(std::string_view text) {
-  constexpr std::string_view kUnicode("UNICODE\0", 8);
-  std::vector<std::uint8_t> bytes(kUnicode.begin(), kUnicode.end());
+// UTF-8 as UTF-16.
+std::vector<std::uint32_t> utf16_of(std::string_view text) {
+  std::vector<std::uint32_t> units;
   while (!text.empty()) {
     const Utf8Character character = first_character(text);
     text.remove_prefix(character.length);
-    if (character.code >= 0x10000) {
-      const std::uint32_t rest = static_cast<std::uint32_t>(character.code) - 0x10000;
-      put(bytes, 0xd800 + (rest >> 10), 2);
-      put(bytes, 0xdc00 + (rest & 0x3ff), 2);
+    const auto code = static_cast<std::uint32_t>(character.code);
+    if (code >= 0x10000) {
+      units.push_back(0xd800 + ((code - 0x10000) >> 10));
+      units.push_back(0xdc00 + ((code - 0x10000) & 0x3ff));
     } else {
-      put(bytes, static_cast<std::uint32_t>(character.code), 2);
+      units.push_back(code);
     }
   }
+  return units;
+}
+
+std::vector<std::uint8_t> user_comment(std::string_view text) {
+  constexpr std::string_view kUnicode("UNICODE\0", 8);
+  std::vector<std::uint8_t> bytes(kUnicode.begin(), kUnicode.end());
+  for (const std::uint32_t unit : utf16_of(text)) put(bytes, unit, 2);
   return bytes;
+}
+
+// ImageDescription is ASCII: what is not becomes an escape, as JSON has it.
+std::string escaped(std::string_view json) {
+  constexpr std::string_view kDigits = "0123456789abcdef";
+  std::string text;
+  for (const std::uint32_t unit : utf16_of(json)) {
+    if (unit < 0x80) {
+      text += static_cast<char>(unit);
+      continue;
+    }
+    text += "\\u";
+    for (int shift = 12; shift >= 0; shift -= 4) text += kDigits[unit >> shift & 0xf];
+  }
+  return text;
 }
 
 }  // namespace
@@ -54,7 +76,7 @@ std::vector<std::uint8_t> exif_of(const ImageText& text) {
     if (keyword == "parameters") {
       comment = user_comment(value);
     } else {
-      description += (description.empty() ? "" : "\n") + value;
+      description += (description.empty() ? "" : "\n") + escaped(value);
     }
   }
   // A value of four bytes or fewer would lie in its entry: none is so short.

@@ -52,7 +52,7 @@ class Formats(ProgramTest):
             (["-o", "b.jpg"], "b.jpg", exif_of_jpeg),
             (["-o", "c.WEBP"], "c.WEBP", exif_of_webp),
             (["--format", "jpeg"], "zimage-5.jpg", exif_of_jpeg),
-            (["--format", "webp", "-o", "d.png"], "d.png", exif_of_webp),
+            (["--format", "webp", "-o", "d"], "d", exif_of_webp),
         ):
             with self.subTest(name):
                 self.generate("--seed", "5", *arguments, prompt=prompt)
@@ -77,13 +77,13 @@ class Formats(ProgramTest):
     def test_what_a_format_cannot_hold_is_refused_before_drawing(self):
         result = self.run_program("generate", "-p", "a" * 40000, "-o", "a.jpg", "--size", "32x32")
         self.assert_fails(result, 2, "JPEG: ", "bytes of metadata, expected up to 65527")
-        result = self.run_program("generate", "-p", "a", "--format", "webp", "--size", "16400x16")
-        self.assert_fails(result, 2, "WebP: a picture of 16400x16 pixels, expected sides up to 16383")
         self.assert_empty()
 
     def test_values(self):
         result = self.run_program("generate", "-p", "a", "--format", "gif")
-        self.assert_fails(result, 2, '--format: expected png, jpeg or webp, found "gif"')
+        self.assert_fails(result, 2, '--format: expected png or jpeg or webp, found "gif"')
+        result = self.run_program("generate", "-p", "a", "--format", "webp", "-o", "a.png")
+        self.assert_fails(result, 2, '--format is webp, but --output is "a.png"')
         result = self.run_program("generate", "-p", "a", "--quality", "0")
         self.assert_fails(result, 2, "--quality: expected", 'found "0"')
 

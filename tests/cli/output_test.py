@@ -127,7 +127,7 @@ class Refusals(ProgramTest):
             self.refused(["-o", "locked/"], 1, "Permission denied")
 
     def test_other_formats(self):
-        for name in ("cat.jpg", "cat.JPEG", "cat.webp"):
+        for name in ("cat.gif", "cat.TIFF", "cat.avif"):
             self.refused(["-o", name], 2, "--output: pictures are written as PNG", name)
 
 

@@ -76,7 +76,8 @@ std::vector<std::uint8_t> exif_of(const ImageText& text) {
     if (keyword == "parameters") {
       comment = user_comment(value);
     } else {
-      description += (description.empty() ? "" : "\n") + escaped(value);
+      if (!description.empty()) description += '\n';
+      description += escaped(value);
     }
   }
   // A value of four bytes or fewer would lie in its entry: none is so short.

@@ -116,10 +116,11 @@ void add_machine_options(CLI::App& app, DrawOptions& options) {
   add_value(
       app, "--encoding", "ENCODING",
       [&options](const std::string& text) {
-        options.encoding = parse_choice("--encoding", text, {"auto", "fp8"});
+        options.encoding = parse_choice("--encoding", text, {"auto", "bf16", "fp8"});
       },
-      "How the transformer computes: auto, or fp8, which is faster and less exact (Hopper GPUs; "
-      "default: auto)")
+      "What the transformer multiplies: auto follows --precision, bf16, or fp8, which is faster "
+      "and\n"
+      "less exact (Hopper GPUs; default: auto)")
       ->group("Machine");
   add_value(
       app, "--keep", "PARTS",

@@ -229,6 +229,9 @@ TEST(Bench, TakesAConfigurationInPlaceOfAModel) {
   EXPECT_THAT(error_of({"bench", "--config", "c", "-m", "m"}), HasSubstr("--config and --model"));
   EXPECT_THAT(error_of({"bench", "--precision", "half"}),
               HasSubstr("auto or exact or bf16 or fast"));
+  EXPECT_EQ(std::get<BenchOptions>(parse_arguments({"bench", "--encoding", "bf16"})).draw.encoding,
+            "bf16");
+  EXPECT_THAT(error_of({"bench", "--encoding", "q8_0"}), HasSubstr("auto or bf16 or fp8"));
 }
 
 TEST(Commands, UnknownOnesAreNamedWithTheLikelyOne) {

@@ -25,13 +25,18 @@ std::int64_t round_up(std::int64_t value, std::int64_t multiple) {
 
 Encoding encoding_of(const PipelineOptions& options, const Backend& backend) {
   if (options.encoding == "fp8") return Encoding::Fp8;
-  if (options.encoding != "auto") {
+  if (options.encoding != "auto" && options.encoding != "bf16") {
     throw Error(ErrorCode::InvalidArgument,
-                "encoding is \"" + options.encoding + "\", expected auto or fp8");
+                "encoding is \"" + options.encoding + "\", expected auto, bf16 or fp8");
+  }
+  const bool bf16 = options.encoding == "bf16";
+  if (bf16 && options.precision != "auto" && options.precision != "bf16") {
+    throw Error(ErrorCode::InvalidArgument, "encoding bf16: precision is \"" + options.precision +
+                                                "\", expected auto or bf16 beside it");
   }
   // A card's own type is bf16 already.
   if (backend.memory_kind() == MemoryKind::Device) return Encoding::Plain;
-  if (options.precision == "bf16") return Encoding::Bf16;
+  if (bf16 || options.precision == "bf16") return Encoding::Bf16;
   return options.precision == "fast" ? Encoding::Fast : Encoding::Plain;
 }
 

@@ -192,8 +192,10 @@ struct PipelineOptions {
   // it; "fast" rounds what the transformer's blocks multiply to integers, on CPUs. "auto" is bf16
   // on CUDA, exact on CPUs.
   std::string precision = "auto";
-  std::string encoding = "auto";  // of the transformer's matrices: "auto" or "fp8" (on CUDA)
-  Keep keep = Keep::Auto;         // which networks stay loaded between stages and requests
+  // Of the transformer's matrices: "auto" follows the precision; "bf16" says it for them alone;
+  // "fp8" is for CUDA.
+  std::string encoding = "auto";
+  Keep keep = Keep::Auto;  // which networks stay loaded between stages and requests
   std::size_t memory_limit =
       0;  // bytes, of the process on a CPU, of the card elsewhere; 0: what is free
   LoadMode load = LoadMode::Map;

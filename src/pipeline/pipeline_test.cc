@@ -396,6 +396,25 @@ TEST(Pipeline, RefusesPrecisionsThatADeviceHasNot) {
   }
 }
 
+TEST(Pipeline, TakesAnEncodingThatThePrecisionAllows) {
+  const auto refusal = [](const char* encoding, const char* precision) {
+    const Error error = error_of([&] {
+      Pipeline({.model = kModel, .device = "cpu", .precision = precision, .encoding = encoding});
+    });
+    EXPECT_EQ(error.code(), ErrorCode::InvalidArgument);
+    return std::string(error.what());
+  };
+  EXPECT_THAT(refusal("int4", "auto"), HasSubstr("\"int4\", expected auto, bf16 or fp8"));
+  EXPECT_THAT(refusal("bf16", "exact"), HasSubstr("\"exact\", expected auto or bf16 beside it"));
+  EXPECT_THAT(refusal("bf16", "fast"), HasSubstr("\"fast\", expected auto or bf16 beside it"));
+  // Not the reference's: it reaches the backend, which says so.
+  const Error error = error_of([] {
+    Pipeline pipeline({.model = kModel, .device = "reference", .encoding = "bf16"});
+    pipeline.plan(small(48, 48));
+  });
+  EXPECT_EQ(error.code(), ErrorCode::Unsupported);
+}
+
 TEST(Pipeline, ComputesWithTheKernelThatIsNamed) {
   Pipeline portable({.model = kModel, .device = "cpu", .threads = 1, .cpu_kernel = "portable"});
   EXPECT_EQ(portable.device_description(), "cpu: portable, 1 thread");

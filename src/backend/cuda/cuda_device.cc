@@ -120,6 +120,14 @@ CudaBackend::CudaBackend(int device, const CudaOptions& options)
   check_cuda(cudaMalloc(reinterpret_cast<void**>(&counters_),
                         kernels::kAttentionCounters * sizeof(unsigned)));
   check_cuda(cudaMalloc(reinterpret_cast<void**>(&greatest_value_), sizeof(unsigned)));
+  if (properties.major == 9) {
+    const std::size_t counters = kernels::kGemmCounters * sizeof(unsigned);
+    check_cuda(
+        cudaMalloc(reinterpret_cast<void**>(&gemm_memory_.partial), kernels::gemm_partial_bytes()));
+    check_cuda(cudaMalloc(reinterpret_cast<void**>(&gemm_memory_.counters), counters));
+    check_cuda(cudaMemsetAsync(gemm_memory_.counters, 0, counters, stream_));
+    allocated_ += kernels::gemm_partial_bytes();
+  }
   check_cuda(
       cudaMemsetAsync(counters_, 0, kernels::kAttentionCounters * sizeof(unsigned), stream_));
   uploader_ = std::make_unique<Uploader>(stream_);
@@ -139,6 +147,8 @@ CudaBackend::~CudaBackend() {
   static_cast<void>(cudaFree(scratch_));
   static_cast<void>(cudaFree(counters_));
   static_cast<void>(cudaFree(greatest_value_));
+  static_cast<void>(cudaFree(gemm_memory_.partial));
+  static_cast<void>(cudaFree(gemm_memory_.counters));
   static_cast<void>(cudaStreamDestroy(stream_));
 }
 

@@ -145,7 +145,8 @@ class CudaBackend final : public Backend {
   cudaStream_t stream_ = nullptr;
   std::unique_ptr<Matmul> matmul_;
   std::unique_ptr<Uploader> uploader_;
-  unsigned* counters_ = nullptr;        // of attention's parts; zero between launches
+  unsigned* counters_ = nullptr;  // of attention's parts; zero between launches
+  kernels::GemmMemory gemm_memory_;
   unsigned* greatest_value_ = nullptr;  // bits of the greatest magnitude of v in bounded_
   std::variant<std::monostate, Product, GatedNorm> held_back_;
   // These two of the operation just before; absent for nothing.

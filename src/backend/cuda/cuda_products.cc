@@ -141,7 +141,8 @@ void CudaBackend::enqueue_linear(const Product& product, const LinearArgs& args)
   const auto& [out, x, weight, quantized] = product;
   const bool silu = args.activation == Activation::Silu;
   const auto* bias = static_cast<const float*>(args.bias.data);
-  const kernels::GemmArgs fused{.bias = bias, .silu = silu, .accumulate = args.accumulate};
+  const kernels::GemmArgs fused{
+      .bias = bias, .silu = silu, .accumulate = args.accumulate, .memory = gemm_memory_};
   if (is_fp8(weight)) {
     multiply_fp8(product, fused);
     return;
@@ -196,7 +197,8 @@ void CudaBackend::do_qk_norm_rope(const Tensor& qkv, const Tensor& q_norm, const
 void CudaBackend::turn_product(const Product& product, const kernels::RopeInputs& inputs) {
   const cudaStream_t stream = queue();
   quantized_.reset();
-  kernels::GemmArgs args{.epilogue = kernels::Epilogue::Rope, .rope = inputs};
+  kernels::GemmArgs args{
+      .epilogue = kernels::Epilogue::Rope, .rope = inputs, .memory = gemm_memory_};
   if (!is_fp8(product.weight)) {
     kernels::gemm_sm90(product.out, product.x, matrix_of(product.weight), args, stream);
     return;
@@ -219,16 +221,18 @@ void CudaBackend::do_swiglu(const Tensor& out, const Tensor& x, const Weight& ga
   if (is_fp8(gate_up)) {
     const kernels::Fp8Matrix fp8 = fp8_in_place(out, args.feeds);
     if (fp8.data == nullptr) {
-      multiply_fp8(product, {.epilogue = kernels::Epilogue::Swiglu});
+      multiply_fp8(product, {.epilogue = kernels::Epilogue::Swiglu, .memory = gemm_memory_});
     } else {
-      multiply_fp8(product, {.epilogue = kernels::Epilogue::SwigluFp8, .quantized = fp8});
+      multiply_fp8(
+          product,
+          {.epilogue = kernels::Epilogue::SwigluFp8, .quantized = fp8, .memory = gemm_memory_});
       quantized_ = {out, fp8};
     }
     return;
   }
   if (fused_swiglu(out, x)) {
-    kernels::gemm_sm90(out, x, matrix_of(gate_up), {.epilogue = kernels::Epilogue::Swiglu},
-                       stream_);
+    kernels::gemm_sm90(out, x, matrix_of(gate_up),
+                       {.epilogue = kernels::Epilogue::Swiglu, .memory = gemm_memory_}, stream_);
     return;
   }
   const std::size_t operand = operand_bytes(x, gate_up.dtype);

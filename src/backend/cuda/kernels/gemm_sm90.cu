@@ -47,7 +47,10 @@ struct Tile {
 struct Work {
   int row_tiles;
   int column_tiles;
-  int steps;          // stages of one tile
+  int steps;  // stages of one tile
+  int whole_items;
+  int parts;          // of each further item, by steps
+  GemmMemory memory;  // where there are parts
   int steps_per_tap;  // of a convolution
   int taps_across;    // kernel width
   int tap_offset_y;   // what to add to a tap's row and column
@@ -74,29 +77,58 @@ struct Work {
 };
 
 // What the two blocks of a cluster do: neighbours in rows share W, neighbours in columns share x.
+// Items that would leave most clusters idle at the end are cut into parts by steps; whoever ends an
+// item's last part adds them up.
 struct Item {
   int row_tile;
   int column_tile;
   bool share_w;
+  int cut;   // its number among the items that are cut
+  int part;  // -1 for the whole
+  int begin;
+  int end;
 };
 
 // Row pairs that walk over the columns together, for the L2's sake: at 3840 inputs their x and the
 // weights beside it are about as large, the least that a wave reads.
 constexpr int kGroup = 8;
 
-__device__ __forceinline__ int items_of(const Work& work) {
+__host__ __device__ inline int items_of(const Work& work) {
   return work.row_tiles / 2 * work.column_tiles +
          work.row_tiles % 2 * ((work.column_tiles + 1) / 2);
 }
 
-__device__ __forceinline__ Item item_at(const Work& work, int index, int rank) {
+// Items, and parts of those that are cut.
+__host__ __device__ inline int pieces_of(const Work& work) {
+  return work.whole_items + (items_of(work) - work.whole_items) * work.parts;
+}
+
+__device__ __forceinline__ Item item_at(const Work& work, int piece, int rank) {
+  Item item{0, 0, true, 0, -1, 0, work.steps};
+  int index = piece;
+  if (piece >= work.whole_items) {
+    item.cut = (piece - work.whole_items) / work.parts;
+    index = work.whole_items + item.cut;
+    if (work.parts > 1) {
+      item.part = (piece - work.whole_items) % work.parts;
+      item.begin = work.steps * item.part / work.parts;
+      item.end = work.steps * (item.part + 1) / work.parts;
+    }
+  }
   const int pairs = work.row_tiles / 2;
   const int paired = pairs * work.column_tiles;
-  if (index >= paired) return {work.row_tiles - 1, 2 * (index - paired) + rank, false};
+  if (index >= paired) {
+    item.row_tile = work.row_tiles - 1;
+    item.column_tile = 2 * (index - paired) + rank;
+    item.share_w = false;
+    return item;
+  }
   const int group = index / (kGroup * work.column_tiles);
   const int height = min(kGroup, pairs - group * kGroup);
   const int within = index - group * kGroup * work.column_tiles;
-  return {2 * (group * kGroup + within % height) + rank, within / height, true};
+  item.row_tile = 2 * (group * kGroup + within % height) + rank;
+  item.column_tile = within / height;
+  return item;
 }
 
 template <Operand kOperand, int kRowBlocks, int kColumns>
@@ -107,10 +139,10 @@ __device__ void produce(const CUtensorMap& x_map, const CUtensorMap& w_map, cons
   const int rank = static_cast<int>(cluster_rank());
   int stage = 0;
   std::uint32_t phase = 0;
-  for (int index = static_cast<int>(blockIdx.x) / 2; index < items_of(work);
+  for (int index = static_cast<int>(blockIdx.x) / 2; index < pieces_of(work);
        index += static_cast<int>(gridDim.x) / 2) {
     const Item item = item_at(work, index, rank);
-    for (int step = 0; step < work.steps; ++step) {
+    for (int step = item.begin; step < item.end; ++step) {
       wait(empty + 8 * stage, phase ^ 1);
       const std::uint32_t barrier = full + 8 * stage;
       const std::uint32_t x_tile = tiles + stage * T::kBytes;
@@ -489,6 +521,41 @@ __device__ void finish(float (&d)[kColumns / 2], const CUtensorMap& out_map, con
   }
 }
 
+// Keeps this part's sums; in the warpgroup that finds all others kept, d becomes the whole, added
+// in the order of the parts whoever comes last.
+template <int kColumns>
+__device__ bool add_parts(float (&d)[kColumns / 2], const Work& work, const Item& item, int rank,
+                          int group) {
+  const int thread = static_cast<int>(threadIdx.x) % 128;
+  const int tile = (item.cut * 2 + rank) * 2 + group;
+  const auto numbers = [&](int part) {
+    return work.memory.partial +
+           (static_cast<std::int64_t>(tile) * work.parts + part) * (kColumns / 2) * 128 + thread;
+  };
+  float* own = numbers(item.part);
+#pragma unroll
+  for (int i = 0; i < kColumns / 2; ++i) own[i * 128] = d[i];
+  __shared__ bool is_last[kConsumers];
+  __threadfence();
+  named_sync(1 + group, 128);
+  if (thread == 0) {
+    unsigned* counter = work.memory.counters + tile;
+    is_last[group] = atomicAdd(counter, 1U) == static_cast<unsigned>(work.parts - 1);
+    if (is_last[group]) *counter = 0;
+  }
+  named_sync(1 + group, 128);
+  if (!is_last[group]) return false;
+  __threadfence();
+#pragma unroll
+  for (int i = 0; i < kColumns / 2; ++i) d[i] = 0;
+  for (int part = 0; part < work.parts; ++part) {
+    const float* from = numbers(part);
+#pragma unroll
+    for (int i = 0; i < kColumns / 2; ++i) d[i] += __ldcg(from + i * 128);
+  }
+  return true;
+}
+
 template <Operand kOperand, Epilogue kEpilogue, int kRowBlocks, int kColumns>
 __device__ void consume(const CUtensorMap& out_map, const Work& work, std::uint32_t tiles,
                         std::uint32_t chunks, std::uint32_t full, std::uint32_t empty) {
@@ -504,12 +571,12 @@ __device__ void consume(const CUtensorMap& out_map, const Work& work, std::uint3
     if (lane == 0) arrive(empty + 8 * which);
     if (lane == 1) arrive_remote(empty + 8 * which, static_cast<std::uint32_t>(rank ^ 1));
   };
-  for (int index = static_cast<int>(blockIdx.x) / 2; index < items_of(work);
+  for (int index = static_cast<int>(blockIdx.x) / 2; index < pieces_of(work);
        index += static_cast<int>(gridDim.x) / 2) {
     const Item item = item_at(work, index, rank);
     float d[kRowBlocks][kColumns / 2];
     int previous = -1;
-    for (int step = 0; step < work.steps; ++step) {
+    for (int step = item.begin; step < item.end; ++step) {
       wait(full + 8 * stage, phase);
       const std::uint64_t x_tile =
           describe(tiles + stage * T::kBytes + group * kRowBlocks * 64 * 128, 1024, 16);
@@ -522,9 +589,9 @@ __device__ void consume(const CUtensorMap& out_map, const Work& work, std::uint3
           const std::uint64_t x_part = x_tile + described(m * 64 * kRowBytes + k * 32);
           const std::uint64_t w_part = w_tile + described(k * 32);
           if constexpr (kOperand == Operand::Fp8) {
-            wgmma_fp8<kColumns>(d[m], x_part, w_part, step > 0 || k > 0);
+            wgmma_fp8<kColumns>(d[m], x_part, w_part, step > item.begin || k > 0);
           } else {
-            wgmma<kColumns>(d[m], x_part, w_part, step > 0 || k > 0);
+            wgmma<kColumns>(d[m], x_part, w_part, step > item.begin || k > 0);
           }
         }
       }
@@ -541,6 +608,9 @@ __device__ void consume(const CUtensorMap& out_map, const Work& work, std::uint3
     }
     wgmma_wait<0>();
     release(previous);
+    if constexpr (kRowBlocks == 1 && kOperand != Operand::Map) {
+      if (item.part >= 0 && !add_parts<kColumns>(d[0], work, item, rank, group)) continue;
+    }
 #pragma unroll
     for (int m = 0; m < kRowBlocks; ++m) {
       finish<kOperand, kEpilogue, kRowBlocks, kColumns>(
@@ -594,13 +664,19 @@ int processors() {
 
 template <Operand kOperand, Epilogue kEpilogue, int kRowBlocks, int kColumns>
 void launch(const CUtensorMap& x_map, const CUtensorMap& w_map, const CUtensorMap& out_map,
-            const Work& work, cudaStream_t stream) {
+            Work work, cudaStream_t stream) {
   using T = Tile<kRowBlocks, kColumns>;
   auto* kernel = &gemm_kernel<kOperand, kEpilogue, kRowBlocks, kColumns>;
   check_cuda(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, T::kShared));
-  const int items =
-      work.row_tiles / 2 * work.column_tiles + work.row_tiles % 2 * ((work.column_tiles + 1) / 2);
-  const auto blocks = static_cast<unsigned>(2 * std::min(items, processors() / 2));
+  constexpr int kLeastSteps = 4;  // of a part
+  const int clusters = processors() / 2;
+  const int items = items_of(work);
+  work.whole_items = items / clusters * clusters;
+  const int rest = items - work.whole_items;
+  work.parts = rest == 0 || work.memory.partial == nullptr
+                   ? 1
+                   : std::max(1, std::min(clusters / rest, work.steps / kLeastSteps));
+  const auto blocks = static_cast<unsigned>(2 * std::min(pieces_of(work), clusters));
   kernel<<<blocks, kThreads, T::kShared, stream>>>(x_map, w_map, out_map, work);
   check_launch();
 }
@@ -656,6 +732,7 @@ void matrix_product(const Tensor& out, const void* x, const void* w, std::int64_
   work.silu = args.silu;
   work.accumulate = args.accumulate;
   work.out = static_cast<__nv_bfloat16*>(out.data);
+  work.memory = args.memory;
   work.rope = args.rope;
   work.greatest_value = args.greatest_value;
   if (args.epilogue == Epilogue::Swiglu) {
@@ -670,6 +747,10 @@ void matrix_product(const Tensor& out, const void* x, const void* w, std::int64_
 }
 
 }  // namespace
+
+std::size_t gemm_partial_bytes() {
+  return static_cast<std::size_t>(processors()) * 128 * 256 * sizeof(float);
+}
 
 void gemm_sm90(const Tensor& out, const Tensor& x, const Tensor& weight, const GemmArgs& args,
                cudaStream_t stream) {
@@ -690,6 +771,7 @@ void gemm_fp8_sm90(const Tensor& out, const Fp8Matrix& x, const Fp8Matrix& weigh
   }
   const Tensor numbers{args.quantized.data, DType::U8, out.shape};
   set_sizes(work, numbers, args);
+  work.memory = args.memory;
   if (work.rows > 0) {
     matrix_launch<Operand::Fp8, Epilogue::SwigluFp8, 256>(work, x.data, weight.data, numbers,
                                                           x.columns, stream);

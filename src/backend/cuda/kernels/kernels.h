@@ -161,6 +161,13 @@ enum class Epilogue : std::uint8_t {
   SwigluFp8,  // the same as e4m3 in `quantized`; from e4m3 operands alone
   Rope,       // qk_norm_rope() of interleaved heads of 128
 };
+// For products cut into parts at their end: without it none is.
+struct GemmMemory {
+  float* partial = nullptr;      // gemm_partial_bytes()
+  unsigned* counters = nullptr;  // kGemmCounters of them, zero before and after
+};
+constexpr std::size_t kGemmCounters = 1024;
+std::size_t gemm_partial_bytes();
 struct GemmArgs {
   Epilogue epilogue = Epilogue::Store;
   const float* bias = nullptr;  // these only with Store: added, then SiLU, then what out holds
@@ -168,6 +175,7 @@ struct GemmArgs {
   bool accumulate = false;
   Fp8Matrix quantized = {};  // of SwigluFp8: numbers and scales, which bound what a row can hold
   RopeInputs rope = {};      // of Rope
+  GemmMemory memory = {};
   // Of Rope from e4m3 operands: bits of the greatest magnitude of v so far, raised; or null.
   unsigned* greatest_value = nullptr;
 };

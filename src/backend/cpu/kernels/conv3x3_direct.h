@@ -34,12 +34,11 @@ inline void multiply_pixels(Vec (&sums)[kPixels][kOut], const float* const* pixe
   }
 }
 
-// kPixels neighbours of `row` from `column` on; those beyond the width are not stored.
-template <int kOut, int kPixels>
-inline void direct_pixels(const ConvTask& task, std::ptrdiff_t row, std::ptrdiff_t column) {
-  constexpr int kColumns = kPixels + 2;
+// Where the inputs of the pixels from `column` on lie: three rows of kColumns; zeros outside.
+template <int kColumns>
+inline void find_pixels(const float* (&pixels)[3 * kColumns], const ConvTask& task,
+                        std::ptrdiff_t row, std::ptrdiff_t column) {
   const std::ptrdiff_t divisor = task.upsample_2x ? 2 : 1;
-  const float* pixels[3 * kColumns];
   for (int i = 0; i < 3; ++i) {
     for (int j = 0; j < kColumns; ++j) {
       const std::ptrdiff_t y = row + i - 1;
@@ -49,6 +48,14 @@ inline void direct_pixels(const ConvTask& task, std::ptrdiff_t row, std::ptrdiff
       pixels[i * kColumns + j] = inside ? task.x + pixel * task.in : task.zeros;
     }
   }
+}
+
+// kPixels neighbours of `row` from `column` on; those beyond the width are not stored.
+template <int kOut, int kPixels>
+inline void direct_pixels(const ConvTask& task, std::ptrdiff_t row, std::ptrdiff_t column) {
+  constexpr int kColumns = kPixels + 2;
+  const float* pixels[3 * kColumns];
+  find_pixels<kColumns>(pixels, task, row, column);
   Vec sums[kPixels][kOut];
 #pragma GCC unroll 4
   for (int p = 0; p < kPixels; ++p) {

@@ -1,8 +1,5 @@
 // Encoding::Fp8 on every backend that has it: products of e4m3, and operations that leave their
 // result as the operand of the next.
-#include <cmath>
-#include <vector>
-
 #include "backend/backend_op.h"
 #include "base/error.h"
 
@@ -55,7 +52,7 @@ struct Block {
       : x(c.activations({rows, kDim})),
         norm(c.vector({kDim}, 1.0F, 0.2F)),
         head_norm(c.vector({128}, 1.0F, 0.2F)),
-        cos_sin(c.values({rows, 64, 2}, angles(rows))),
+        cos_sin(c.angles(rows, 64)),
         qkv(c.matrix({{3 * kDim, kDim}}, DType::BF16)),
         mix(c.matrix({{kDim, kDim}}, DType::BF16)),
         gate_up(c.matrix({{kFeatures, kDim}, {kFeatures, kDim}}, DType::BF16, MatrixRole::GateUp)),
@@ -65,15 +62,6 @@ struct Block {
         activated(c.activations({rows, kFeatures})),
         mixed(c.activations({rows, kDim})),
         out(c.activations({rows, kDim})) {}
-
-  static std::vector<float> angles(std::int64_t rows) {
-    std::vector<float> values;
-    for (std::int64_t i = 0; i < rows * 64; ++i) {
-      values.push_back(std::cos(static_cast<float>(i)));
-      values.push_back(std::sin(static_cast<float>(i)));
-    }
-    return values;
-  }
 
   void run(const OpCase::Side& v, bool feeds) const {
     Backend& be = v.backend();

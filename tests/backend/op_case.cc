@@ -93,6 +93,15 @@ OpCase::Pair OpCase::values(const Shape& shape, const std::vector<float>& number
   return make(shape, DType::F32, numbers);
 }
 
+OpCase::Pair OpCase::angles(std::int64_t rows, std::int64_t pairs) {
+  std::vector<float> numbers;
+  for (std::int64_t i = 0; i < rows * pairs; ++i) {
+    numbers.push_back(std::cos(static_cast<float>(i)));
+    numbers.push_back(std::sin(static_cast<float>(i)));
+  }
+  return values({rows, pairs, 2}, numbers);
+}
+
 Tensor OpCase::host(const Shape& shape, DType dtype, const std::vector<float>& numbers) {
   std::vector<std::byte>& bytes = hosts_.emplace_back(encode(dtype, numbers));
   return {bytes.data(), dtype, shape};

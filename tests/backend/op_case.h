@@ -32,6 +32,8 @@ class OpCase {
   Pair vector(const Shape& shape, float mean = 0.0F, float deviation = 1.0F);
   // The given numbers as f32.
   Pair values(const Shape& shape, const std::vector<float>& numbers);
+  // Cosine and sine of other angles for each pair of each row, [rows, pairs, 2] f32.
+  Pair angles(std::int64_t rows, std::int64_t pairs);
   // Parts of [rows, columns] with variance 1 / columns, stored as `dtype`.
   WeightPair matrix(const std::vector<Shape>& parts, DType dtype,
                     MatrixRole role = MatrixRole::Linear);

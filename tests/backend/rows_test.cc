@@ -1,6 +1,4 @@
 // Operations on rows of tokens against the reference.
-#include <cmath>
-
 #include "backend/backend_op.h"
 
 namespace zimage {
@@ -81,15 +79,10 @@ TEST_P(Rows, QkNormRope) {
        {Heads{1, 1, 1, 8}, Heads{37, 3, 3, 128}, Heads{11, 4, 2, 128}, Heads{5, 6, 1, 36}}) {
     for (const Pairing pairing : {Pairing::Interleaved, Pairing::HalfSplit}) {
       OpCase c(backend());
-      std::vector<float> angles;
-      for (std::int64_t i = 0; i < h.rows * h.head_dim / 2; ++i) {
-        angles.push_back(std::cos(static_cast<float>(i)));
-        angles.push_back(std::sin(static_cast<float>(i)));
-      }
       const auto qkv = c.activations({h.rows, (h.heads + 2 * h.kv_heads) * h.head_dim});
       const auto q_norm = c.vector({h.head_dim}, 1.0F, 0.3F);
       const auto k_norm = c.vector({h.head_dim}, 1.0F, 0.3F);
-      const auto cos_sin = c.values({h.rows, h.head_dim / 2, 2}, angles);
+      const auto cos_sin = c.angles(h.rows, h.head_dim / 2);
       c.run([&](const OpCase::Side& v) {
         v.backend().qk_norm_rope(v(qkv), v(q_norm), v(k_norm),
                                  {.cos_sin = v(cos_sin),
@@ -110,16 +103,11 @@ TEST_P(Rows, QkNormRopeOfAProduct) {
   constexpr std::int64_t kRows = 1001;
   constexpr std::int64_t kHeads = 12;
   OpCase c(backend());
-  std::vector<float> angles;
-  for (std::int64_t i = 0; i < kRows * 64; ++i) {
-    angles.push_back(std::cos(static_cast<float>(i)));
-    angles.push_back(std::sin(static_cast<float>(i)));
-  }
   const auto x = c.activations({kRows, 64});
   const auto weight = c.matrix({{3 * kHeads * 128, 64}}, DType::BF16);
   const auto q_norm = c.vector({128}, 1.0F, 0.3F);
   const auto k_norm = c.vector({128}, 1.0F, 0.3F);
-  const auto cos_sin = c.values({kRows, 64, 2}, angles);
+  const auto cos_sin = c.angles(kRows, 64);
   const auto whole = c.activations({kRows, 3 * kHeads * 128});
   const auto part = c.activations({kRows, 3 * kHeads * 128});
   c.run([&](const OpCase::Side& v) {

@@ -92,6 +92,11 @@ void Parts::make(Networks& networks, Stage stage, Backend& backend,
   }
 }
 
+// A cache's pages are bound as they are; while it is written, one module is in memory at a time.
+bool Parts::is_cached(Stage stage) const {
+  return cache_.is_used() && files_[index(stage)]->part() != nullptr;
+}
+
 void Parts::measure(Stage stage) {
   std::unique_ptr<PartWeights>& files = files_[index(stage)];
   files = model_.open(part_of(stage));
@@ -104,19 +109,18 @@ void Parts::measure(Stage stage) {
   files->throw_if_unused();
   const std::size_t weights = plan_backend_.allocated() - before;
   const std::size_t peak = plan_backend_.cost().loading;
-  sizes_[index(stage)] = {.weights = weights,
-                          .loading = peak > before + weights ? peak - before - weights : 0,
-                          .streaming = 0,
-                          .layers = {},
-                          .slots = stream_slots(backend_)};
+  sizes_[index(stage)] = {
+      .weights = weights,
+      .loading = !is_cached(stage) && peak > before + weights ? peak - before - weights : 0,
+      .streaming = 0,
+      .layers = {},
+      .slots = stream_slots(backend_)};
 }
 
 const Networks& Parts::planned_with_encoder() {
   planned();
   if (planned_.vae_encoder) return planned_;
   measure(Stage::EncodeImage);
-  if (cache_.is_used() && files_[index(Stage::EncodeImage)]->part() != nullptr)
-    sizes_[index(Stage::EncodeImage)].loading = 0;
   return planned_;
 }
 
@@ -125,10 +129,8 @@ const Networks& Parts::planned() {
   for (const Stage stage : kStages) measure(stage);
   sizes_[index(Stage::EncodePrompt)].streaming = source_of_block(planned_.text_encoder->layers());
   sizes_[index(Stage::Denoise)].streaming = source_of_block(planned_.transformer->layers());
-  // A cache's pages are bound as they are; while it is written, one module is in memory at a time.
   for (const Stage stage : kStages) {
-    if (cache_.is_used() && files_[index(stage)]->part() != nullptr)
-      sizes_[index(stage)].loading = sizes_[index(stage)].streaming = 0;
+    if (is_cached(stage)) sizes_[index(stage)].streaming = 0;
   }
   sizes_[index(Stage::EncodePrompt)].layers = planned_.text_encoder->layers().bytes();
   sizes_[index(Stage::Denoise)].layers = planned_.transformer->layers().bytes();

@@ -69,6 +69,8 @@ class Parts {
  private:
   static constexpr std::size_t index(Stage stage) { return static_cast<std::size_t>(stage); }
   Encoding encoding_of(Stage stage) const;
+  // Whether the stage's network comes from a weights cache. Precondition: its files are open.
+  bool is_cached(Stage stage) const;
   // Opens the files of a stage's network and makes that on planner().
   void measure(Stage stage);
   void make(Networks& networks, Stage stage, Backend& backend, const LayerPlacement& placement);

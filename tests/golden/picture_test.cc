@@ -19,6 +19,7 @@ struct Case {
   std::int64_t steps;
   std::int64_t index;  // in the batch
   std::int64_t batch;
+  std::vector<std::size_t> recorded;  // steps whose velocity the file holds
 };
 
 void PrintTo(const Case& c, std::ostream* stream) {
@@ -55,26 +56,32 @@ TEST_P(Picture, HasTheReferencesTokens) {
 }
 
 // Features: right f32 code gives 1e-12; the final norm applied, or hidden state -1: above 0.5.
-// Velocities and latents: right code 1e-10 growing over the steps; pads masked: 1e-3; bf16: 1e-4.
+// Velocities and latents: right code 1e-10 growing over the steps; pads masked: 1e-3; bf16: 1e-4,
+// of which a step that is not recorded leaves 7e-7 or more in the last latents.
 // Pixels: the reference against itself 96 dB; bf16 44 to 56 dB.
 TEST_P(Picture, AgreesWithTheReferenceAtEveryStage) {
   const Case& c = GetParam();
   const std::vector<float> all = noise();
-  std::vector<float> latents = part(all, c.index, c.batch);
   const Recorded run = TinyModel::get().draw(c.prompt, c.steps, all, c.batch);
   EXPECT_LE(nmse(run.features.front(), file_.values("embeds_" + std::to_string(c.index))), 1e-10);
   const std::vector<float>& sigmas = file_.values("sigmas");
   ASSERT_EQ(static_cast<std::int64_t>(run.velocities.size()), c.steps);
-  for (std::size_t k = 0; k < run.velocities.size(); ++k) {
+  std::vector<float> latents = part(all, c.index, c.batch);
+  std::size_t known = 0;  // steps whose latents follow from the recorded velocities
+  for (const std::size_t k : c.recorded) {
     const std::vector<float> velocity =
         tokens_from_planes(golden("velocity_" + std::to_string(k)), kLatent);
     EXPECT_LE(nmse(part(run.velocities[k], c.index, c.batch), velocity), 1e-8) << "velocity " << k;
+    if (k != known) continue;
+    ++known;
     for (std::size_t i = 0; i < latents.size(); ++i)
       latents[i] += (sigmas[k + 1] - sigmas[k]) * velocity[i];
     EXPECT_LE(nmse(part(run.latents[k], c.index, c.batch), latents), 1e-8)
         << "latents after step " << k;
   }
-  EXPECT_LE(nmse(latents, tokens_from_planes(golden("latents_final"), kLatent)), 1e-12);
+  EXPECT_LE(nmse(part(run.latents.back(), c.index, c.batch),
+                 tokens_from_planes(golden("latents_final"), kLatent)),
+            1e-8);
 
   ASSERT_EQ(static_cast<std::int64_t>(run.pixels.size()), c.batch);
   const Distance found = distance(run.pixels[static_cast<std::size_t>(c.index)],
@@ -113,19 +120,21 @@ TEST(NineSteps, AgreeWithTheReference) {
   EXPECT_LE(found.largest, 1);
 }
 
-INSTANTIATE_TEST_SUITE_P(Tiny, Picture,
-                         testing::Values(Case{"apple", "a red apple", 8, 0, 1},
-                                         Case{"cat_zh", "\u4e00\u53ea\u732b", 8, 0, 1},
-                                         Case{"batch2", "a dog", 4, 0, 2},
-                                         Case{"batch2",
-                                              "three strawberries above a very long caption so "
-                                              "that the second prompt takes more than one "
-                                              "block of thirty two tokens",
-                                              4, 1, 2}),
-                         [](const auto& param) {
-                           return std::string(param.param.name) + "_" +
-                                  std::to_string(param.param.index);
-                         });
+INSTANTIATE_TEST_SUITE_P(
+    Tiny, Picture,
+    testing::Values(Case{"apple", "a red apple", 8, 0, 1, {0, 1, 2, 3, 4, 5, 6, 7}},
+                    Case{"cat_zh", "\u4e00\u53ea\u732b", 8, 0, 1, {0, 7}},
+                    Case{"batch2", "a dog", 4, 0, 2, {0, 3}},
+                    Case{"batch2",
+                         "three strawberries above a very long caption so that the second prompt "
+                         "takes more than one block of thirty two tokens",
+                         4,
+                         1,
+                         2,
+                         {0, 3}}),
+    [](const auto& param) {
+      return std::string(param.param.name) + "_" + std::to_string(param.param.index);
+    });
 
 }  // namespace
 }  // namespace zimage

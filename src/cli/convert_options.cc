@@ -50,7 +50,7 @@ void add_convert(CLI::App& app, ConvertOptions& options) {
   add_value(
       app, "--to", "ENCODING",
       [&options](const std::string& text) { options.encoding = parse_encoding(text); },
-      "bf16, q8_0, q6_k, q5_k, q4_k or fp8")
+      "bf16, q8_0, q6_k, q5_k, q4_k or fp8 (required)")
       ->required();
   add_value(
       app, "--format", "FORMAT",
@@ -64,9 +64,9 @@ void add_convert(CLI::App& app, ConvertOptions& options) {
       [&options](const std::string& text) {
         options.part = parse_choice("--part", text, {"transformer", "text_encoder", "vae"});
       },
-      "Only the transformer, text_encoder or vae, as one file");
+      "Only the transformer, text_encoder or vae, as one file (default: the whole model)");
   add_text(app, "--tokenizer", "FILE", options.tokenizer,
-           "The tokenizer.json of an IN that has none, or in place of its own");
+           "The tokenizer.json of an IN that has none, or in place of its own (default: IN's)");
   add_text(app, "--revision", "REVISION", options.revision,
            "The name's branch, tag or commit (default: the hub's)");
   add_text(app, "--cache-dir", "FOLDER", options.cache_dir,
@@ -76,13 +76,15 @@ void add_convert(CLI::App& app, ConvertOptions& options) {
       [&options](const std::string& text) {
         options.max_shard_bytes = parse_bytes("--max-shard-size", text);
       },
-      "The most weights in one of a folder's safetensors files (default: 5GB)");
+      std::string("The most weights in one of a folder's safetensors files (") + kBytesRange +
+          "; default: 5GB)");
   add_value(
       app, "-t,--threads", "N",
       [&options](const std::string& text) {
         options.threads = parse_small_count("--threads", text, kMaxThreads);
       },
-      "Threads (default: one for each core this process may use)");
+      "Threads (1 to " + std::to_string(kMaxThreads) +
+          "; default: one for each core this process may use)");
   app.add_flag("--force", options.force, "Replace a file, or a folder that holds a model");
   app.add_flag_callback(
          "-q,--quiet", [&options] { options.verbosity = Verbosity::Quiet; },

@@ -2,6 +2,7 @@
 #include "cli/model_options.h"
 
 #include "cli/values.h"
+#include "pipeline/request_limits.h"
 
 namespace zimage::cli {
 namespace {
@@ -46,6 +47,11 @@ CLI::Option* add_text(CLI::App& app, const std::string& names, const std::string
       app, names, placeholder, [&target](const std::string& text) { target = text; }, help);
 }
 
+std::string size_range() {
+  const std::string most = std::to_string(kMaxPixels);
+  return "1x1 to " + most + "x" + most;
+}
+
 void add_model(CLI::App& app, const std::string& names, ModelOptions& options) {
   add_text(
       app, names, "MODEL", options.name,
@@ -59,14 +65,17 @@ void add_model(CLI::App& app, const std::string& names, ModelOptions& options) {
 
 void add_parts(CLI::App& app, ModelOptions& options) {
   add_text(app, "--transformer", "FILE", options.transformer,
-           "A safetensors or GGUF file in place of the model's transformer")
+           "A safetensors or GGUF file in place of the model's transformer (default: none)")
       ->group("Parts");
   add_text(app, "--text-encoder", "FILE", options.text_encoder,
-           "The same for the text encoder; of GGUF also its tokenizer")
+           "The same for the text encoder; of GGUF also its tokenizer (default: none)")
       ->group("Parts");
-  add_text(app, "--vae", "FILE", options.vae, "The same for the autoencoder")->group("Parts");
-  add_text(app, "--tokenizer", "FILE", options.tokenizer,
-           "A tokenizer.json, its folder, or a GGUF file that holds a tokenizer")
+  add_text(app, "--vae", "FILE", options.vae, "The same for the autoencoder (default: none)")
+      ->group("Parts");
+  add_text(
+      app, "--tokenizer", "FILE", options.tokenizer,
+      "A tokenizer.json, its folder, or a GGUF file that holds a tokenizer (default: the text\n"
+      "encoder's own, else the model's)")
       ->group("Parts");
 }
 
@@ -78,7 +87,7 @@ void add_size(CLI::App& app, DrawOptions& options) {
         options.width = size.width;
         options.height = size.height;
       },
-      "Width and height at once")
+      "Width and height at once (" + size_range() + "; default: by --width and --height)")
       ->group("Picture");
 }
 
@@ -88,7 +97,8 @@ void add_count(CLI::App& app, DrawOptions& options) {
       [&options](const std::string& text) {
         options.count = parse_small_count("--count", text, static_cast<int>(kMaxCount));
       },
-      "Pictures of the prompt, 1 to 64: drawn at once, or as many at once as fit (default: 1)")
+      "Pictures of the prompt: drawn at once, or as many at once as fit (1 to " +
+          std::to_string(kMaxCount) + "; default: 1)")
       ->group("Picture");
 }
 
@@ -113,7 +123,7 @@ void add_loading(CLI::App& app, DrawOptions& options) {
       ->group("Machine");
   add_text(app, "--weights-cache", "FOLDER", options.weights_cache,
            "Keep loaded weights in this folder, as large as they are in memory: the next start "
-           "maps\nthem in place of loading (CPU)")
+           "maps\nthem in place of loading (CPU; default: none)")
       ->group("Machine");
 }
 
@@ -131,7 +141,8 @@ void add_verify(CLI::App& app, VerifyOptions& options) {
       [&options](const std::string& text) {
         options.threads = parse_small_count("--threads", text, kMaxThreads);
       },
-      "Files to read at once (default: one for each core)");
+      "Files to read at once (1 to " + std::to_string(kMaxThreads) +
+          "; default: one for each core this process may use)");
   app.add_flag_callback(
       "-q,--quiet", [&options] { options.verbosity = Verbosity::Quiet; }, "Print no progress");
   app.add_flag("--json", options.json, "Print one line of JSON");

@@ -25,6 +25,8 @@ void add_model(CLI::App& app, const std::string& names, ModelOptions& options);
 // Those that name files in place of its parts.
 void add_parts(CLI::App& app, ModelOptions& options);
 
+// The sizes that a request may have, for help: "1x1 to 1048576x1048576".
+std::string size_range();
 // --size.
 void add_size(CLI::App& app, DrawOptions& options);
 // -n, --count.

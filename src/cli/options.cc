@@ -15,6 +15,7 @@
 #include "cli/pull_options.h"
 #include "cli/sampling_options.h"
 #include "cli/values.h"
+#include "pipeline/request_limits.h"
 
 namespace zimage::cli {
 namespace {
@@ -88,7 +89,8 @@ void add_machine_options(CLI::App& app, DrawOptions& options) {
       [&options](const std::string& text) {
         options.threads = parse_small_count("--threads", text, kMaxThreads);
       },
-      "Threads (default: one for each core this process may use)")
+      "Threads (1 to " + std::to_string(kMaxThreads) +
+          "; default: one for each core this process may use)")
       ->group("Machine");
   add_value(
       app, "--cpu-kernel", "NAME",
@@ -134,9 +136,9 @@ void add_machine_options(CLI::App& app, DrawOptions& options) {
       [&options](const std::string& text) {
         options.memory_limit = parse_bytes("--memory-limit", text);
       },
-      "The most memory to take, such as 12GiB; networks are released, blocks streamed and the "
-      "picture\n"
-      "decoded in tiles as it takes (default: what is free)")
+      std::string("The most memory to take, such as 12GiB; networks are released, blocks streamed "
+                  "and the\npicture decoded in tiles as it takes (") +
+          kBytesRange + "; default: what is free)")
       ->group("Machine");
   add_loading(app, options);
 }
@@ -144,15 +146,16 @@ void add_machine_options(CLI::App& app, DrawOptions& options) {
 void add_draw_options(CLI::App& app, DrawOptions& options) {
   add_model(app, "-m,--model", options.model);
   add_parts(app, options.model);
+  const std::string pixels = "Pixels (1 to " + std::to_string(kMaxPixels) +
+                             "; default: those of --init-image, else the model's)";
   add_value(
       app, "-W,--width", "N",
-      [&options](const std::string& text) { options.width = parse_count("--width", text); },
-      "Pixels (default: those of --init-image, else the model's)")
+      [&options](const std::string& text) { options.width = parse_count("--width", text); }, pixels)
       ->group("Picture");
   add_value(
       app, "-H,--height", "N",
       [&options](const std::string& text) { options.height = parse_count("--height", text); },
-      "Pixels (default: those of --init-image, else the model's)")
+      pixels)
       ->group("Picture");
   add_sampling(app, options);
   add_guidance(app, options);
@@ -163,15 +166,15 @@ void add_draw_options(CLI::App& app, DrawOptions& options) {
 
 void add_generate(CLI::App& app, GenerateOptions& options) {
   add_text(app, "-p,--prompt", "TEXT", options.prompt,
-           "What to draw, in any language; may be empty");
+           "What to draw, in any language; may be empty (required, or --prompt-file)");
   add_text(app, "--prompt-file", "FILE", options.prompt_file,
-           "Read the prompt from a file; - is standard input");
+           "Read the prompt from a file; - is standard input (required, or --prompt)");
   add_text(
       app, "-o,--output", "PATH", options.output,
-      "A file, or a folder for the default name zimage-SEED.png, .jpg or .webp (default: the "
-      "current folder);\n"
-      "- is standard output. An existing file is kept: the next free name is taken. Of several\n"
-      "pictures: name-1.png, name-2.png and so on");
+      "A file, or a folder for the default name zimage-SEED.png, .jpg or .webp; - is standard "
+      "output.\n"
+      "An existing file is kept: the next free name is taken. Of several pictures: name-1.png,\n"
+      "name-2.png and so on (default: the current folder)");
   add_format(app, options);
   app.add_flag("--force", options.force, "Overwrite an existing file");
   add_draw_options(app, options.draw);
@@ -179,7 +182,8 @@ void add_generate(CLI::App& app, GenerateOptions& options) {
   add_value(
       app, "--seed", "N",
       [&options](const std::string& text) { options.seed = parse_seed("--seed", text); },
-      "0 to 2^64-1: one seed, one picture, or --count of them (default: random, and printed)")
+      "One seed, one picture, or --count of them (0 to 18446744073709551615; default: random, and\n"
+      "printed)")
       ->group("Picture");
   add_value(
       app, "--rng", "KIND",
@@ -213,7 +217,7 @@ void add_info(CLI::App& app, InfoOptions& options) {
 void add_config(CLI::App& app, std::optional<std::string>& config) {
   add_text(app, "--config", "NAME", config,
            "In place of --model: a model's size alone, with random weights; z-image-turbo, or a\n"
-           "folder of configuration files");
+           "folder of configuration files (default: none)");
 }
 
 void add_bench(CLI::App& app, BenchOptions& options) {
@@ -225,7 +229,8 @@ void add_bench(CLI::App& app, BenchOptions& options) {
       [&options](const std::string& text) {
         options.repeat = parse_small_count("--repeat", text, kMaxRepeats);
       },
-      "Times to draw; the median of each stage counts (default: 3)");
+      "Times to draw; the median of each stage counts (1 to " + std::to_string(kMaxRepeats) +
+          "; default: " + std::to_string(options.repeat) + ")");
   add_config(app, options.config);
   app.add_flag("--random-weights", options.random_weights,
                "Fill the networks with random numbers: the model's configuration files suffice");
@@ -247,7 +252,8 @@ void add_plan(CLI::App& app, PlanOptions& options) {
   add_value(
       app, "--size", "WxH,...",
       [&options](const std::string& text) { options.sizes = parse_sizes("--size", text); },
-      "One or more sizes, separated by commas")
+      "One or more sizes, separated by commas (" + size_range() +
+          " each; default: by --width and --height)")
       ->group("Picture");
   app.add_flag("--json", options.draw.json, "Print one line of JSON");
   app.footer(kPlanFooter);

@@ -25,17 +25,19 @@ void add_pictures(CLI::App& app, PictureOptions& options) {
       app, "--init-image", "FILE", options.init_image,
       "A PNG, JPEG or WebP picture to begin from. Of another size than is drawn, its middle "
       "part\n"
-      "of those proportions is scaled; without --size or one side of it, its own size is drawn")
+      "of those proportions is scaled; without --size or one side of it, its own size is drawn\n"
+      "(default: none)")
       ->group("Picture to begin from");
   add_value(
       app, "--strength", "SHARE",
       [&options](const std::string& text) { options.strength = parse_number("--strength", text); },
-      "Which share of the steps is drawn, above 0 and up to 1: more changes the picture more\n"
-      "(default: 0.6, with --mask 1)")
+      "Which share of the steps is drawn: more changes the picture more (above 0 up to 1; "
+      "default:\n"
+      "0.6, with --mask 1)")
       ->group("Picture to begin from");
   add_text(app, "--mask", "FILE", options.mask,
            "A picture laid over --init-image: white is drawn anew, black and transparent is kept\n"
-           "(default: everything is drawn anew)")
+           "(default: none, everything is drawn anew)")
       ->group("Picture to begin from");
   app.add_flag(
          "--no-composite", options.no_composite,
@@ -58,8 +60,9 @@ void add_format(CLI::App& app, GenerateOptions& options) {
       [&options](const std::string& text) {
         options.quality = parse_small_count("--quality", text, kMaxQuality);
       },
-      "Of jpeg and webp, 1 to 100: more is larger and nearer to what was drawn; from 90 on, jpeg\n"
-      "keeps the colour of every pixel (default: 90)")
+      "Of jpeg and webp: more is larger and nearer to what was drawn; from 90 on, jpeg keeps the\n"
+      "colour of every pixel (1 to " +
+          std::to_string(kMaxQuality) + "; default: " + std::to_string(options.quality) + ")")
       ->group("Picture file");
 }
 

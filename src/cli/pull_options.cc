@@ -40,11 +40,14 @@ void add_pull(CLI::App& app, PullOptions& options, PullText& text) {
       "hf (Hugging Face) or modelscope (default: hf)");
   add_text(app, "--revision", "REVISION", text.revision,
            "A branch, tag or commit (default: the hub's)");
-  app.add_option("--include", options.include,
-                 "Only paths that match, such as \"vae/*\" (* also for /); may be repeated")
+  app.add_option(
+         "--include", options.include,
+         "Only paths that match, such as \"vae/*\" (* also for /); may be repeated (default:\n"
+         "every path)")
       ->type_name("GLOB")
       ->allow_extra_args(false);
-  add_text(app, "--to", "FOLDER", options.to, "A plain folder instead of the hub's cache");
+  add_text(app, "--to", "FOLDER", options.to,
+           "A plain folder instead of the hub's cache (default: none)");
   add_text(app, "--cache-dir", "FOLDER", options.cache_dir,
            "The cache (default: where the hub's client keeps its own)");
   add_value(
@@ -52,7 +55,8 @@ void add_pull(CLI::App& app, PullOptions& options, PullText& text) {
       [&options](const std::string& value) {
         options.retries = parse_small_count("--retries", value, kMaxRetries);
       },
-      "Attempts at a file that bring nothing, after the first (default: 7)");
+      "Attempts at a file that bring nothing, after the first (1 to " +
+          std::to_string(kMaxRetries) + "; default: " + std::to_string(options.retries) + ")");
   app.add_flag_callback(
          "-v,--verbose", [&options] { options.verbosity = Verbosity::Verbose; },
          "Print each attempt that failed")

@@ -3,6 +3,7 @@
 
 #include "cli/model_options.h"
 #include "cli/values.h"
+#include "pipeline/request_limits.h"
 
 namespace zimage::cli {
 
@@ -10,8 +11,8 @@ void add_sampling(CLI::App& app, DrawOptions& options) {
   add_value(
       app, "-s,--steps", "N",
       [&options](const std::string& text) { options.steps = parse_count("--steps", text); },
-      "Noise levels, 1 to 1000: a forward of the transformer each (default: the model's, 8 for "
-      "Turbo)")
+      "Noise levels: a forward of the transformer each (1 to " + std::to_string(kMaxSteps) +
+          "; default: the model's, 8 for\nTurbo)")
       ->group("Picture");
   add_value(
       app, "--sampler", "NAME",
@@ -22,16 +23,15 @@ void add_sampling(CLI::App& app, DrawOptions& options) {
   add_value(
       app, "--sigmas", "LIST",
       [&options](const std::string& text) { options.sigmas = parse_numbers("--sigmas", text); },
-      "Noise levels in place of --steps, falling from at most 1, such as 1,0.75,0.5,0.25; the "
+      "Noise levels in place of --steps, each below the one before, such as 1,0.75,0.5,0.25; the "
       "shift\n"
-      "is applied to them, and 0 follows (default: spaced evenly)")
+      "is applied to them, and 0 follows (above 0 up to 1; default: spaced evenly)")
       ->group("Picture");
   add_value(
       app, "--shift", "NUMBER",
       [&options](const std::string& text) { options.shift = parse_number("--shift", text); },
-      "How far noise levels are moved towards 1, above 0 and up to 1000; 1 leaves them as they "
-      "are\n"
-      "(default: as the model's configuration says, 3 for Turbo)")
+      "How far noise levels are moved towards 1; 1 leaves them as they are (above 0 up to " +
+          std::to_string(kMaxShift) + ";\ndefault: as the model's configuration says, 3 for Turbo)")
       ->group("Picture");
 }
 
@@ -39,9 +39,9 @@ void add_guidance(CLI::App& app, DrawOptions& options) {
   add_value(
       app, "-g,--guidance", "SCALE",
       [&options](const std::string& text) { options.guidance = parse_number("--guidance", text); },
-      "How far each step goes away from the negative prompt, 0 to 100; 0 is one forward a step, "
-      "any\n"
-      "other two at once (default: the model's, 0 for Turbo)")
+      "How far each step goes away from the negative prompt; 0 is one forward a step, any other "
+      "two\nat once (0 to " +
+          std::to_string(kMaxGuidance) + "; default: the model's, 0 for Turbo)")
       ->group("Guidance");
   add_value(
       app, "--negative,--negative-prompt", "TEXT",
@@ -53,15 +53,15 @@ void add_guidance(CLI::App& app, DrawOptions& options) {
       [&options](const std::string& text) {
         options.cfg_normalization = parse_number("--cfg-normalization", text);
       },
-      "The most by which guidance may lengthen a step, 0 to 100; 1 keeps its length, 0 takes any\n"
-      "(default: 0)")
+      "The most by which guidance may lengthen a step; 1 keeps its length, 0 takes any (0 to " +
+          std::to_string(kMaxGuidance) + ";\ndefault: 0)")
       ->group("Guidance");
   add_value(
       app, "--cfg-truncation", "TIME",
       [&options](const std::string& text) {
         options.cfg_truncation = parse_number("--cfg-truncation", text);
       },
-      "Steps go without guidance once 1 - sigma exceeds this, 0 to 1 (default: 1, none)")
+      "Steps go without guidance once 1 - sigma exceeds this (0 to 1; default: 1, none)")
       ->group("Guidance");
 }
 

@@ -136,12 +136,14 @@ std::size_t parse_bytes(std::string_view option, std::string_view text) {
     const char* const end = begin + digits.size();
     const auto [stop, error] = std::from_chars(begin, end, value, std::chars_format::fixed);
     // Far beyond any machine, and far from overflow.
-    const bool sensible = value > 0 && value * factor >= 1 && value * factor < 0x1p60;
+    const bool sensible = value > 0 && value * factor >= 1 && value * factor <= 0x1p60;
     if (error == std::errc{} && stop == end && sensible)
       return static_cast<std::size_t>(value * factor);
     break;
   }
-  refuse(option, "a number of bytes with its unit, such as 12GiB or 800MB", text);
+  refuse(option,
+         std::string("a number of bytes with its unit, such as 12GiB or 800MB, ") + kBytesRange,
+         text);
 }
 
 Sampler parse_sampler(std::string_view option, std::string_view text) {

@@ -39,6 +39,8 @@ std::vector<double> parse_numbers(std::string_view option, std::string_view text
 std::string parse_choice(std::string_view option, std::string_view text,
                          std::initializer_list<std::string_view> choices);
 
+// What parse_bytes() takes, for help.
+inline constexpr const char* kBytesRange = "1B to 1048576TiB";
 // A positive number of bytes with a unit: "12GiB", "1.5 GB", "800MiB". Throws InvalidArgument.
 std::size_t parse_bytes(std::string_view option, std::string_view text);
 

@@ -5,15 +5,11 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "pipeline/request_limits.h"
 
 namespace zimage {
 namespace {
 
-// Beyond any model's positions; keeps arithmetic on sizes far from overflow.
-constexpr std::int64_t kMaxPixels = std::int64_t{1} << 20;
-constexpr std::int64_t kMaxSteps = 1000;
-constexpr double kMaxShift = 1000;
-constexpr double kMaxGuidance = 100;
 // Source: Tongyi-MAI/Z-Image README and scheduler_config.json.
 constexpr double kUndistilledShift = 6;
 constexpr std::int64_t kUndistilledSteps = 50;
@@ -37,10 +33,10 @@ std::int64_t check_range(const char* what, std::int64_t value, std::int64_t high
 }
 
 // Gives `value` back; NaN lies in no range.
-double check_range(const char* what, double value, double highest) {
-  if (value >= 0 && value <= highest) return value;
+double check_number(const char* what, double value, std::int64_t highest) {
+  if (value >= 0 && value <= static_cast<double>(highest)) return value;
   refuse(std::string(what) + " is " + std::to_string(value) + ", expected 0 to " +
-         std::to_string(static_cast<std::int64_t>(highest)));
+         std::to_string(highest));
 }
 
 // Source: the defaults of diffusers ZImageImg2ImgPipeline and ZImageInpaintPipeline.
@@ -98,9 +94,9 @@ void complete_pictures(Request& request) {
 // Sigmas without the final 0, and as many steps.
 void complete_schedule(Request& request, const ModelDefaults& defaults) {
   std::vector<double>& sigmas = request.sigmas;
-  if (request.shift && !(*request.shift > 0 && *request.shift <= kMaxShift)) {
+  if (request.shift && !(*request.shift > 0 && *request.shift <= static_cast<double>(kMaxShift))) {
     refuse("shift is " + std::to_string(*request.shift) + ", expected more than 0 and at most " +
-           std::to_string(static_cast<std::int64_t>(kMaxShift)));
+           std::to_string(kMaxShift));
   }
   if (!sigmas.empty()) {
     if (sigmas.size() > 1 && sigmas.back() == 0) sigmas.pop_back();
@@ -140,9 +136,9 @@ Request complete_request(const Request& request, const ModelDefaults& defaults) 
   complete_schedule(full, defaults);
   complete_pictures(full);
   full.guidance =
-      check_range("guidance", request.guidance.value_or(defaults.guidance), kMaxGuidance);
-  check_range("cfg_normalization", request.cfg_normalization, kMaxGuidance);
-  check_range("cfg_truncation", request.cfg_truncation, 1.0);
+      check_number("guidance", request.guidance.value_or(defaults.guidance), kMaxGuidance);
+  check_number("cfg_normalization", request.cfg_normalization, kMaxGuidance);
+  check_number("cfg_truncation", request.cfg_truncation, 1);
   full.count = check_range("count", request.count, kMaxCount);
   return full;
 }

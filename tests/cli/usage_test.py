@@ -1,8 +1,20 @@
 """Help, version, and every request that is refused before a model is opened."""
 
 import os
+import re
 
-from program import ProgramTest, environment, main
+from program import MODEL, ProgramTest, environment, main
+
+COMMANDS = "generate info plan models verify pull convert bench".split()
+# A first line of an option: its names, and what stands for its value.
+OPTION = re.compile(r"  (-\w(?:,--?[\w-]+)*|--[\w-]+(?:,--?[\w-]+)*)(?: ([A-Za-z]\S*))?(?:  |$)")
+RANGE = re.compile(r"(above )?(\d[\w.]*) (?:up )?to (\d[\w.]*)")
+# What stands for a number, and so has a range.
+NUMBERS = {"N", "SIZE", "WxH", "WxH,...", "LIST", "NUMBER", "SCALE", "FACTOR", "TIME", "SHARE"}
+# What stands for one of some words, which the help names.
+WORDS = {"NAME", "KIND", "FORMAT", "MODE", "TYPE", "PARTS", "PRECISION", "ENCODING", "DEVICE", "HUB", "PART"}
+# What cannot be wrong before it is looked for.
+FREE = {"TEXT", "FILE", "FOLDER", "PATH", "MODEL", "REVISION", "GLOB"}
 
 
 class Help(ProgramTest):
@@ -34,6 +46,109 @@ class Help(ProgramTest):
         with open("/dev/full", "wb") as full:
             result = self.run_program("--help", stdout=full)
         self.assert_fails(result, 1, "standard output: No space left on device")
+
+
+class Options(ProgramTest):
+    """Every option of every command: what its help says, and that what it says is so."""
+
+    def options(self, command):
+        """{name: (value or None, help)} of the options in a command's help, by their longest names."""
+        result = {}
+        text = self.run_program(command, "--help").stdout.decode()
+        for line in text[: text.index("Examples:") if "Examples:" in text else None].splitlines():
+            first = OPTION.match(line)
+            if first:
+                name = max(first.group(1).split(","), key=len)
+                result[name] = (first.group(2), line[first.end() :].strip())
+            elif line.startswith(" " * 20) and result:
+                value, told = result[name]
+                result[name] = (value, f"{told} {line.strip()}".strip())
+            elif result and not re.fullmatch(r"[A-Z].*:|\s*", line):
+                break  # the footer
+        return result
+
+    def refused(self, command, name, value):
+        """Calls the command with one value of an option; it must be refused in one sentence that has both."""
+        arguments = {
+            "generate": ["-p", "a"],
+            "pull": ["OWNER/NAME"],
+            "convert": ["in", "out", "--to", "bf16"],
+        }.get(command, [])
+        if name == "--strength":
+            picture = MODEL.parents[1] / "tests" / "golden" / "init.png"
+            arguments = [*arguments, "--init-image", str(picture)]
+        result = self.run_program(command, *arguments, f"{name}={value}")
+        self.assert_fails(result, 2)
+        message = result.stderr.decode()
+        field = name[2:].replace("-", "_")
+        names = {"size": ["width", "height", "--size"]}.get(field, [name, field])
+        self.assertTrue(any(word in message for word in names), message)
+        self.assertTrue(value in message or value.split("x")[0] in message, message)
+        return message
+
+    def test_what_takes_a_value_says_its_default_or_that_it_is_required(self):
+        for command in COMMANDS:
+            options = self.options(command)
+            self.assertIn("--help", options)
+            for name, (value, told) in options.items():
+                with self.subTest(command=command, option=name):
+                    if value is None:
+                        self.assertNotIn("default:", told)
+                        continue
+                    self.assertIn(value, NUMBERS | WORDS | FREE)
+                    self.assertRegex(told, r"\((?:[^()]*; ?)?(?:default: |required)[^()]*(?:\([^()]*\)[^()]*)?\)$")
+                    self.assertEqual(value in NUMBERS, RANGE.search(told) is not None, told)
+
+    def test_the_ranges_are_those_that_are_enforced(self):
+        checked = 0
+        for command in COMMANDS:
+            for name, (value, told) in self.options(command).items():
+                if value not in NUMBERS:
+                    continue
+                above, lowest, highest = RANGE.search(told).groups()
+                for outside in outsides(value, lowest, highest, bool(above)):
+                    with self.subTest(command=command, option=name, value=outside):
+                        self.refused(command, name, outside)
+                        checked += 1
+        self.assertGreater(checked, 60)
+
+    def test_the_ends_of_ranges_are_allowed(self):
+        for name, (value, told) in self.options("plan").items():
+            if value not in NUMBERS or name in ("--strength", "--memory-limit"):
+                continue
+            above, lowest, highest = RANGE.search(told).groups()
+            ends = [highest] if above else [lowest, highest]
+            if name in ("--width", "--height", "--size"):  # the largest plans take minutes
+                ends = [lowest]
+            for end in ends:
+                with self.subTest(option=name, value=end):
+                    result = self.run_program("plan", "--device", "cpu", "--steps=2" if name not in ("--steps", "--sigmas") else "-p=a", f"{name}={end}")
+                    self.assertEqual(result.returncode, 0, result.stderr)
+
+    def test_the_words_are_those_that_are_known(self):
+        for command in COMMANDS:
+            for name, (value, told) in self.options(command).items():
+                if value not in WORDS or name == "--config":
+                    continue
+                with self.subTest(command=command, option=name):
+                    message = self.refused(command, name, "frobnicate")
+                    known = re.search(r"expected (.*), found ", message).group(1)
+                    for word in re.split(r" or |, ", known):
+                        self.assertRegex(told, rf"(?<![\w-]){re.escape(word)}(?![\w-])")
+
+
+def outsides(value, lowest, highest, above):
+    """Values just below and just above a range; `above`: the lowest is outside itself."""
+    if value in ("SIZE", "WxH", "WxH,..."):
+        number = lambda text: int(re.match(r"\d+", text).group())
+        unit = lambda text: re.sub(r"\d+", "", text)
+        if value == "SIZE":
+            return [f"{number(lowest) - 1}{unit(lowest)}", f"{number(highest) + 1}{unit(highest)}"]
+        return [f"{number(lowest) - 1}x16", f"{number(highest) + 1}x16"]
+    if value == "N":
+        return [str(int(lowest) - 1), str(int(highest) + 1)]
+    low = float(lowest) if above else float(lowest) - 0.125
+    return [f"{low:g}", f"{float(highest) + 0.125:g}", "nan", "inf"]
 
 
 class Refusals(ProgramTest):

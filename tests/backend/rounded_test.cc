@@ -198,14 +198,43 @@ TEST_P(Rounded, RowsOfZerosGiveZeros) {
 INSTANTIATE_TEST_SUITE_P(Cpu, Rounded, testing::ValuesIn(rounded_cases()),
                          [](const auto& rounded) { return rounded.param.name; });
 
-// Integers have one right sum: the instructions for words of bytes give the bytes that the ones
-// they replace give.
+#if defined(__x86_64__)
+// The instruction sets for words that this processor has beside the plain ones.
+std::vector<const cpu::DotKernels*> dot_kernels() {
+  std::vector<const cpu::DotKernels*> found;
+  if (__builtin_cpu_supports("avx512vnni") == 0) return found;
+  found.push_back(&cpu::avx512_vnni_kernels());
+  const cpu::Kernels& best = cpu::kernels_of(cpu::Isa::Avx512);
+  // What the backend uses: VNNI again, or BF16 or AMX, which some processors have.
+  if (best.dot.gemm != found[0]->gemm) found.push_back(&best.dot);
+  return found;
+}
+
+std::vector<float> product(const cpu::DotKernels& kernels, cpu::GemmArgs args) {
+  args.rounded_before = true;
+  std::vector<float> out(args.rows * args.columns);
+  args.out = out.data();
+  args.out_stride = args.columns;
+  args.tile_end = (args.rows + kernels.tile_rows - 1) / kernels.tile_rows;
+  args.panel_end = 1;
+  std::vector<float> scratch(kernels.gemm_scratch(args) / 4);
+  std::vector<std::uint32_t> rounded(kernels.rounded_bytes(args) / 4);
+  args.scratch = scratch.data();
+  args.rounded = rounded.data();
+  kernels.round(args);
+  kernels.gemm(args);
+  return out;
+}
+#endif
+
+// Integers have one right sum: the instructions for words of bytes, and the matrix unit, give the
+// bytes that the ones they replace give.
 TEST(RoundedKernels, AgreeBitForBit) {
 #if defined(__x86_64__)
-  if (__builtin_cpu_supports("avx512vnni") == 0) GTEST_SKIP() << "needs AVX-512 VNNI";
+  const std::vector<const cpu::DotKernels*> others = dot_kernels();
+  if (others.empty()) GTEST_SKIP() << "needs AVX-512 VNNI";
   const cpu::Kernels& plain = cpu::avx512_kernels();
-  const cpu::DotKernels& vnni = cpu::avx512_vnni_kernels();
-  constexpr std::size_t kRows = 25;
+  constexpr std::size_t kRows = 71;
   constexpr std::size_t kDepth = 700;
   const std::size_t columns = 2 * plain.lanes;
   std::vector<float> numbers((kRows + columns) * kDepth);
@@ -217,26 +246,15 @@ TEST(RoundedKernels, AgreeBitForBit) {
     std::vector<float> panel(cpu::panel_bytes(format, plain.lanes, kDepth) / 4);
     plain.pack_panel(
         {.panel = panel.data(), .rows = rows.data(), .depth = kDepth, .format = format});
-    std::vector<float> results[2];
-    for (const cpu::DotKernels* kernels : {&plain.dot, &vnni}) {
-      std::vector<float>& out = results[kernels == &vnni ? 1 : 0];
-      out.resize(kRows * columns);
-      cpu::GemmArgs args{.a = numbers.data(),
-                         .a_stride = kDepth,
-                         .rows = kRows,
-                         .panels = panel.data(),
-                         .format = format,
-                         .depth = kDepth,
-                         .tile_end = (kRows + plain.tile_rows - 1) / plain.tile_rows,
-                         .panel_end = 1,
-                         .out = out.data(),
-                         .out_stride = columns,
-                         .columns = columns};
-      std::vector<float> scratch(kernels->gemm_scratch(args) / 4);
-      args.scratch = scratch.data();
-      kernels->gemm(args);
-    }
-    EXPECT_EQ(results[0], results[1]);
+    const cpu::GemmArgs args{.a = numbers.data(),
+                             .a_stride = kDepth,
+                             .rows = kRows,
+                             .panels = panel.data(),
+                             .format = format,
+                             .depth = kDepth,
+                             .columns = columns};
+    const std::vector<float> expected = product(plain.dot, args);
+    for (const cpu::DotKernels* kernels : others) EXPECT_EQ(product(*kernels, args), expected);
   }
 #else
   GTEST_SKIP() << "x86-64 alone has several";

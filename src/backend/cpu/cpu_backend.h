@@ -105,7 +105,8 @@ class CpuBackend final : public ReferenceBackend {
   std::size_t attention_scratch(const Tensor& out) const;
   std::size_t group_norm_scratch(const Tensor& x) const;
   // Runs a product of all its rows and columns, cut over the threads.
-  void multiply(const cpu::GemmArgs& args);
+  void multiply(cpu::GemmArgs args);
+  void round_rows(const cpu::GemmArgs& args, std::size_t tiles, int threads);
   void conv1x1(const Tensor& out, const Tensor& x, const Weight& weight, const ConvArgs& args);
 
   int threads_;

@@ -5,6 +5,11 @@
 #include <string>
 
 #include "base/error.h"
+#if defined(__x86_64__)
+#include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 
 namespace zimage::cpu {
 namespace {
@@ -29,13 +34,37 @@ bool has(Isa isa) {
 }
 
 #if defined(__x86_64__)
+// Whether the processor has a matrix unit for bytes and bf16, and the system lets this process use
+// it: its registers are so large that they have to be asked for, once, before the first use.
+bool may_use_matrix_unit() {
+  unsigned a = 0;
+  unsigned b = 0;
+  unsigned c = 0;
+  unsigned features = 0;
+  if (__get_cpuid_count(7, 0, &a, &b, &c, &features) == 0) return false;
+  constexpr unsigned kBf16 = 1U << 22U;
+  constexpr unsigned kTiles = 1U << 24U;
+  constexpr unsigned kInt8 = 1U << 25U;
+  constexpr unsigned kAll = kBf16 | kTiles | kInt8;
+  if ((features & kAll) != kAll) return false;
+  // Linux: ARCH_REQ_XCOMP_PERM for XFEATURE_XTILEDATA, for all threads (asm/prctl.h, since 5.16).
+  constexpr int kRequestPermission = 0x1023;
+  constexpr int kTileData = 18;
+  return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+}
+
 // The AVX-512 kernels with the products of words that this processor has instructions for.
 Kernels best_avx512_kernels() {
   Kernels kernels = avx512_kernels();
   if (__builtin_cpu_supports("avx512vnni") == 0) return kernels;
-  const bool bf16 = __builtin_cpu_supports("avx512bf16") != 0;
-  kernels.name = bf16 ? "AVX-512 with VNNI and BF16" : "AVX-512 with VNNI";
-  kernels.dot = bf16 ? avx512_bf16_kernels() : avx512_vnni_kernels();
+  kernels.name = "AVX-512 with VNNI";
+  kernels.dot = avx512_vnni_kernels();
+  if (__builtin_cpu_supports("avx512bf16") == 0) return kernels;
+  kernels.name = "AVX-512 with VNNI and BF16";
+  kernels.dot = avx512_bf16_kernels();
+  if (!may_use_matrix_unit()) return kernels;
+  kernels.name = "AVX-512 with VNNI, BF16 and AMX";
+  kernels.dot = avx512_amx_kernels();
   return kernels;
 }
 #endif

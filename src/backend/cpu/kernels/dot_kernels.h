@@ -1,188 +1,184 @@
 // Matrix products in which one instruction multiplies and adds the two or four numbers of a 32-bit
-// word: integers with a scale for each block of the depth, or bf16. Activations are rounded while
-// the rows are packed. Included by kernel files only (simd.h).
+// word: integers with a scale for each block of the depth, or bf16. Activations are rounded first:
+// for all pieces of a product by a call before, or where only one piece needs them, by that one.
+// Included by kernel files only (simd.h).
 //
 // Integer sums are exact and blocks of the depth are added in order, so results do not depend on
 // how rows and panels are split between threads.
 #pragma once
 
 #include "backend/cpu/kernels/dot_quantize.h"
+#include "backend/cpu/kernels/dot_tile.h"
 #include "backend/cpu/kernels/gemm_finish.h"
 #include "backend/cpu/kernels/kernels.h"
 #include "backend/cpu/kernels/simd.h"
 #include "backend/cpu/kernels/tile.h"
+#if defined(ZIMAGE_CPU_AMX)
+#include "backend/cpu/kernels/amx_tile.h"
+#endif
 
 namespace zimage::cpu::ZIMAGE_CPU_ISA {
+
+#if defined(ZIMAGE_CPU_AMX)
+using DotUnit = MatrixUnit;
+#else
+using DotUnit = VectorUnit;
+#endif
 
 // Rows of a block: their numbers in one block of the depth and the sums of kDotPanels panels stay
 // in the second cache.
 constexpr std::size_t kDotRows = kLanes == 16 ? 288 : 192;
 constexpr std::size_t kDotPanels = 16;
 
-// One tile: sums = or += what left and right give over one block of the depth.
-struct DotTileArgs {
-  const std::uint32_t* left = nullptr;  // [rows][stride] words
-  std::size_t stride = 0;
-  const std::uint32_t* right = nullptr;  // [words][kTileColumns]
-  std::size_t words = 0;
-  float* sums = nullptr;                 // [rows][kTileColumns]
-  const float* row_scales = nullptr;     // [rows]
-  const float* column_scales = nullptr;  // [kTileColumns]
-  const std::int32_t* starts = nullptr;  // [kTileColumns]
-  bool start = true;                     // replace the sums
-  const char* ahead = nullptr;           // TileArgs::ahead
-  std::size_t ahead_step = 0;
-};
-
-template <class Format>
-[[gnu::always_inline]] inline auto first_sum(const DotTileArgs& args, std::size_t column) {
-  if constexpr (Format::kFormat == PanelFormat::Int8) return load_words(args.starts + column);
-  if constexpr (Format::kFormat == PanelFormat::Int16) return no_words();
-  if constexpr (Format::kFormat == PanelFormat::Bf16Pairs) return zero();
-}
-
-template <class Format>
-[[gnu::always_inline]] inline void add_block(const DotTileArgs& args, typename Format::Sum sum,
-                                             std::size_t row, std::size_t column) {
-  float* to = args.sums + row * kTileColumns + column;
-  Vec total;
-  if constexpr (kScaled<Format>) {
-    total = to_floats(sum) * load(args.column_scales + column);
-    total = total * broadcast_load(args.row_scales + row);
-  } else {
-    total = sum;
-  }
-  store(to, args.start ? total : load(to) + total);
-}
-
-// Not inlined for the reason that tile() is not.
-template <class Format, std::size_t kRows>
-[[gnu::noinline]] void dot_tile(const DotTileArgs& args) {
-  typename Format::Sum sums[kRows][2];
-#pragma GCC unroll 16
-  for (std::size_t r = 0; r < kRows; ++r) {
-    sums[r][0] = first_sum<Format>(args, 0);
-    sums[r][1] = first_sum<Format>(args, kLanes);
-  }
-  const std::uint32_t* left = args.left;
-  const std::uint32_t* right = args.right;
-  const std::size_t stride = args.stride;
-  const char* ahead = args.ahead;
-  const std::uint32_t* const end = left + args.words;
-  const auto step = [&] {
-    const Words first = load_words(right);
-    const Words second = load_words(right + kLanes);
-#pragma GCC unroll 16
-    for (std::size_t r = 0; r < kRows; ++r) {
-      const Words x = broadcast_word(left + r * stride);
-      sums[r][0] = Format::add(sums[r][0], x, first);
-      sums[r][1] = Format::add(sums[r][1], x, second);
-    }
-    ++left;
-    right += kTileColumns;
-  };
-  while (left + kAheadSteps <= end) {
-    fetch(ahead, args.ahead_step);
-    ahead += args.ahead_step;
-    const std::uint32_t* const turn = left + kAheadSteps;
-#pragma GCC unroll 1
-    while (left < turn) step();
-  }
-  while (left < end) step();
-#pragma GCC unroll 16
-  for (std::size_t r = 0; r < kRows; ++r) {
-    add_block<Format>(args, sums[r][0], r, 0);
-    add_block<Format>(args, sums[r][1], r, kLanes);
-  }
-}
-
-template <class Format>
-inline void dot_tile_of(std::size_t rows, const DotTileArgs& args) {
-  using Tile = void (*)(const DotTileArgs&);
-  if constexpr (kTileRows == 12) {
-    static constexpr Tile kTiles[] = {
-        dot_tile<Format, 1>, dot_tile<Format, 2>,  dot_tile<Format, 3>,  dot_tile<Format, 4>,
-        dot_tile<Format, 5>, dot_tile<Format, 6>,  dot_tile<Format, 7>,  dot_tile<Format, 8>,
-        dot_tile<Format, 9>, dot_tile<Format, 10>, dot_tile<Format, 11>, dot_tile<Format, 12>};
-    kTiles[rows - 1](args);
-  } else {
-    static constexpr Tile kTiles[] = {dot_tile<Format, 1>, dot_tile<Format, 2>,
-                                      dot_tile<Format, 3>, dot_tile<Format, 4>,
-                                      dot_tile<Format, 5>, dot_tile<Format, 6>};
-    kTiles[rows - 1](args);
-  }
-}
-
 // --- The cut into blocks ---
 
-struct DotCut {
-  std::size_t depth_blocks;
-  std::size_t block_words;  // of a full block of the depth
-  std::size_t words;        // of the whole depth
-  std::size_t tiles;        // of the call
-  std::size_t row_blocks;
-  std::size_t block_rows;  // the most rows of a row block
+// Numbers of the depth whose products are summed at once.
+constexpr std::size_t dot_block(PanelFormat format) {
+  return format == PanelFormat::Bf16Pairs ? DotUnit::kBf16Block : kDotBlock;
+}
 
-  // In 32-bit units, in the order in which they lie in the scratch.
-  std::size_t packed() const { return depth_blocks * block_rows * block_words; }
-  std::size_t scales() const { return depth_blocks * block_rows; }
-  std::size_t partial() const { return kDotPanels * block_rows * kTileColumns; }
+// Of the depth.
+struct DotCut {
+  std::size_t blocks;
+  std::size_t block_words;  // of a full block
+  std::size_t words;        // of all blocks
 };
 
 inline DotCut dot_cut(const GemmArgs& args) {
   const std::size_t in_word = 4 / size_of(args.format);
-  DotCut c{};
-  c.depth_blocks = ceil_div(args.depth, kDotBlock);
-  c.block_words = kDotBlock / in_word;
-  c.words = ceil_div(args.depth, in_word);
-  c.tiles = args.tile_end - args.tile_begin;
-  c.row_blocks = ceil_div(c.tiles * kTileRows, kDotRows);
-  c.block_rows = ceil_div(c.tiles, c.row_blocks) * kTileRows;
-  return c;
+  const std::size_t block = dot_block(args.format);
+  return {.blocks = ceil_div(args.depth, block),
+          .block_words = block / in_word,
+          .words = ceil_div(args.depth, in_word)};
+}
+
+inline std::size_t tiles_of(const GemmArgs& args) {
+  return ceil_div(args.rows, DotUnit::kRows);
+}
+inline std::size_t first_row(const GemmArgs& args, std::size_t tile) {
+  return args.rows * tile / tiles_of(args);
+}
+
+// --- Rounded rows ---
+
+// Of `tiles` tiles from `first` on: [depth block][tile] as DotUnit::put() lays them, then the
+// scales [depth block][tile][row of the tile].
+struct RoundedRows {
+  std::uint32_t* data;
+  std::size_t first;
+  std::size_t tiles;
+
+  static std::size_t tile_words(const DotCut& cut) { return DotUnit::kRows * cut.block_words; }
+  static std::size_t bytes(const DotCut& cut, std::size_t tiles) {
+    return 4 * cut.blocks * tiles * (tile_words(cut) + DotUnit::kRows);
+  }
+
+  std::uint32_t* words(const DotCut& cut, std::size_t d, std::size_t tile) const {
+    return data + (d * tiles + tile - first) * tile_words(cut);
+  }
+  float* scales(const DotCut& cut, std::size_t d, std::size_t tile) const {
+    auto* const all = reinterpret_cast<float*>(data + cut.blocks * tiles * tile_words(cut));
+    return all + (d * tiles + tile - first) * DotUnit::kRows;
+  }
+};
+
+inline RoundedRows shared_rows(const GemmArgs& args) {
+  return {.data = args.rounded, .first = 0, .tiles = tiles_of(args)};
+}
+
+inline std::size_t dot_rounded_bytes(const GemmArgs& args) {
+  return RoundedRows::bytes(dot_cut(args), tiles_of(args));
+}
+
+// Depth block `d` of one row to `words`, with zeros up to a whole step: what is read beyond the
+// last number meets zeros, which a NaN would survive. Returns how many words these are.
+template <class Format>
+std::size_t round_row(std::uint32_t* words, float* scale, const GemmArgs& args, std::size_t row,
+                      std::size_t d) {
+  const std::size_t begin = d * dot_block(args.format);
+  const std::size_t n = smaller(dot_block(args.format), args.depth - begin);
+  const std::size_t count = ceil_div(n, kInWord<Format>);
+  const std::size_t filled = round_up(count, DotUnit::kStepWords);
+  for (std::size_t w = count - 1; w < filled; ++w) words[w] = 0;
+  const float* x = args.a + row * args.a_stride + begin;
+  if constexpr (kScaled<Format>) {
+    *scale = quantize(Format::left(words), x, n, Format::kMostLeft, Format::kOffset);
+  } else {
+    round_to_bf16(Format::left(words), x, n);
+  }
+  return filled;
+}
+
+template <class Format>
+void round_tiles(const RoundedRows& rounded, const GemmArgs& args, std::size_t begin,
+                 std::size_t end) {
+  const DotCut cut = dot_cut(args);
+  alignas(64) std::uint32_t words[kDotBlock];
+  for (std::size_t t = begin; t < end; ++t) {
+    const std::size_t first = first_row(args, t);
+    const std::size_t rows = first_row(args, t + 1) - first;
+    for (std::size_t r = 0; r < rows; ++r) {
+      for (std::size_t d = 0; d < cut.blocks; ++d) {
+        float* scale = rounded.scales(cut, d, t) + r;
+        const std::size_t count = round_row<Format>(words, scale, args, first + r, d);
+        DotUnit::put<Format>(rounded.words(cut, d, t), cut.block_words, r, words, count);
+      }
+    }
+  }
+}
+
+inline void dot_round(const GemmArgs& args) {
+  const RoundedRows rounded = shared_rows(args);
+  const std::size_t begin = args.tile_begin;
+  const std::size_t end = args.tile_end;
+  switch (args.format) {
+    case PanelFormat::Int16: return round_tiles<Int16Format>(rounded, args, begin, end);
+    case PanelFormat::Int8: return round_tiles<Int8Format>(rounded, args, begin, end);
+    case PanelFormat::Bf16Pairs: return round_tiles<Bf16Format>(rounded, args, begin, end);
+    case PanelFormat::Bf16:
+    case PanelFormat::F16:
+    case PanelFormat::F32: return;
+  }
+}
+
+// --- Products ---
+
+// Row blocks of a call, and the most tiles of one.
+struct RowCut {
+  std::size_t blocks;
+  std::size_t tiles;
+};
+
+inline RowCut row_cut(const GemmArgs& args) {
+  const std::size_t tiles = args.tile_end - args.tile_begin;
+  const std::size_t blocks = ceil_div(tiles * DotUnit::kRows, kDotRows);
+  return {.blocks = blocks, .tiles = ceil_div(tiles, blocks)};
+}
+
+// Of the sums of a row block, which come first, and of its rounded rows.
+inline std::size_t partial_floats(const RowCut& cut) {
+  return kDotPanels * cut.tiles * DotUnit::kRows * kTileColumns;
 }
 
 inline std::size_t dot_scratch(const GemmArgs& args) {
   if (args.tile_end <= args.tile_begin) return 0;
-  const DotCut c = dot_cut(args);
-  return 4 * (c.packed() + c.scales() + c.partial());
+  const RowCut rows = row_cut(args);
+  const std::size_t rounded =
+      args.rounded_before ? 0 : RoundedRows::bytes(dot_cut(args), rows.tiles);
+  return 4 * partial_floats(rows) + rounded;
 }
 
 struct DotBlock {
   const GemmArgs& args;
   const DotCut& cut;
+  DotUnit& unit;
+  RoundedRows rounded;
   std::size_t tile_begin, tile_end;
-  std::uint32_t* packed;  // [depth block][row][block_words]
-  float* scales;          // [depth block][row]
-  float* partial;         // [panel of the group][row][kTileColumns]
+  float* partial;  // [panel of the group][row][kTileColumns]
 
-  std::size_t row(std::size_t tile) const {
-    return args.rows * tile / ceil_div(args.rows, kTileRows);
-  }
+  std::size_t row(std::size_t tile) const { return first_row(args, tile); }
   std::size_t rows() const { return row(tile_end) - row(tile_begin); }
 };
-
-template <class Format>
-void round_left(const DotBlock& block) {
-  const GemmArgs& args = block.args;
-  const std::size_t rows = block.rows();
-  const float* from = args.a + block.row(block.tile_begin) * args.a_stride;
-  for (std::size_t r = 0; r < rows; ++r) {
-    for (std::size_t d = 0; d < block.cut.depth_blocks; ++d) {
-      const std::size_t begin = d * kDotBlock;
-      const std::size_t n = smaller(kDotBlock, args.depth - begin);
-      std::uint32_t* words = block.packed + (d * rows + r) * block.cut.block_words;
-      auto* to = Format::left(words);
-      // The last word's other numbers meet zeros, which a NaN would survive.
-      words[ceil_div(n, kInWord<Format>) - 1] = 0;
-      const float* x = from + r * args.a_stride + begin;
-      if constexpr (kScaled<Format>) {
-        block.scales[d * rows + r] = quantize(to, x, n, Format::kMostLeft, Format::kOffset);
-      } else {
-        round_to_bf16(to, x, n);
-      }
-    }
-  }
-}
 
 // Panel `p`, the `g`th of its group, and depth block `d` against all rows of the block.
 template <class Format>
@@ -193,62 +189,71 @@ void multiply_dot_panel(const DotBlock& block, std::size_t p, std::size_t g, std
   const char* panel = static_cast<const char*>(args.panels) + p * bytes;
   const auto* words = reinterpret_cast<const std::uint32_t*>(panel);
   const auto* scales = reinterpret_cast<const float*>(words + c.words * kTileColumns);
-  const auto* starts =
-      reinterpret_cast<const std::int32_t*>(scales + c.depth_blocks * kTileColumns);
+  const auto* starts = reinterpret_cast<const std::int32_t*>(scales + c.blocks * kTileColumns);
   const std::size_t begin = d * c.block_words;
   const std::size_t count = smaller(c.block_words, c.words - begin);
-  const std::size_t rows = block.rows();
-  const std::size_t first_row = block.row(block.tile_begin);
   const std::size_t tiles = block.tile_end - block.tile_begin;
-  const bool last = d + 1 == c.depth_blocks;
+  const bool last = d + 1 == c.blocks;
   // The same block of the panel that comes next lies one panel further.
   const std::size_t share = count * kTileColumns * 4 / tiles;
   const char* next = p + 1 < args.panel_end ? panel + bytes : panel;
   next += begin * kTileColumns * 4;
-  float* partial = block.partial + g * rows * kTileColumns;
-  for (std::size_t t = 0; t < tiles; ++t) {
-    const std::size_t row = block.row(block.tile_begin + t);
-    const std::size_t tile_rows = block.row(block.tile_begin + t + 1) - row;
-    const std::size_t at = row - first_row;
-    const DotTileArgs tile{.left = block.packed + (d * rows + at) * c.block_words,
+  float* partial = block.partial + g * block.rows() * kTileColumns;
+  for (std::size_t t = block.tile_begin; t < block.tile_end; ++t) {
+    const std::size_t row = block.row(t);
+    const std::size_t tile_rows = block.row(t + 1) - row;
+    const DotTileArgs tile{.left = block.rounded.words(c, d, t),
                            .stride = c.block_words,
                            .right = words + begin * kTileColumns,
                            .words = count,
-                           .sums = partial + at * kTileColumns,
-                           .row_scales = block.scales + d * rows + at,
+                           .sums = partial + (row - block.row(block.tile_begin)) * kTileColumns,
+                           .row_scales = block.rounded.scales(c, d, t),
                            .column_scales = scales + d * kTileColumns,
                            .starts = starts + d * kTileColumns,
                            .start = d == 0,
-                           .ahead = next + t * share,
+                           .ahead = next + (t - block.tile_begin) * share,
                            .ahead_step = kAheadSteps * share / count};
     if (last) prefetch_out(args, row, tile_rows, p);
-    dot_tile_of<Format>(tile_rows, tile);
+    block.unit.multiply<Format>(tile_rows, tile);
     if (last) finish(args, tile.sums, row, tile_rows, p);
   }
 }
 
 template <class Format>
-void gemm_dot_of(const GemmArgs& args) {
-  const DotCut c = dot_cut(args);
-  auto* const packed = reinterpret_cast<std::uint32_t*>(args.scratch);
-  auto* const scales = reinterpret_cast<float*>(packed + c.packed());
-  for (std::size_t b = 0; b < c.row_blocks; ++b) {
-    const DotBlock block{.args = args,
-                         .cut = c,
-                         .tile_begin = args.tile_begin + c.tiles * b / c.row_blocks,
-                         .tile_end = args.tile_begin + c.tiles * (b + 1) / c.row_blocks,
-                         .packed = packed,
-                         .scales = scales,
-                         .partial = scales + c.scales()};
-    round_left<Format>(block);
-    for (std::size_t begin = args.panel_begin; begin < args.panel_end; begin += kDotPanels) {
-      const std::size_t end = smaller(begin + kDotPanels, args.panel_end);
-      for (std::size_t d = 0; d < c.depth_blocks; ++d) {
-        for (std::size_t p = begin; p < end; ++p) {
-          multiply_dot_panel<Format>(block, p, p - begin, d);
-        }
+void multiply_dot_block(const DotBlock& block) {
+  const GemmArgs& args = block.args;
+  for (std::size_t begin = args.panel_begin; begin < args.panel_end; begin += kDotPanels) {
+    const std::size_t end = smaller(begin + kDotPanels, args.panel_end);
+    for (std::size_t d = 0; d < block.cut.blocks; ++d) {
+      for (std::size_t p = begin; p < end; ++p) {
+        multiply_dot_panel<Format>(block, p, p - begin, d);
       }
     }
+  }
+}
+
+template <class Format>
+void gemm_dot_of(const GemmArgs& args) {
+  const DotCut cut = dot_cut(args);
+  const RowCut rows = row_cut(args);
+  const std::size_t tiles = args.tile_end - args.tile_begin;
+  auto* const own = reinterpret_cast<std::uint32_t*>(args.scratch + partial_floats(rows));
+  DotUnit unit;
+  for (std::size_t b = 0; b < rows.blocks; ++b) {
+    const std::size_t begin = args.tile_begin + tiles * b / rows.blocks;
+    const std::size_t end = args.tile_begin + tiles * (b + 1) / rows.blocks;
+    RoundedRows rounded = shared_rows(args);
+    if (!args.rounded_before) {
+      rounded = {.data = own, .first = begin, .tiles = end - begin};
+      round_tiles<Format>(rounded, args, begin, end);
+    }
+    multiply_dot_block<Format>({.args = args,
+                                .cut = cut,
+                                .unit = unit,
+                                .rounded = rounded,
+                                .tile_begin = begin,
+                                .tile_end = end,
+                                .partial = args.scratch});
   }
 }
 
@@ -264,51 +269,23 @@ inline void gemm_dot(const GemmArgs& args) {
   }
 }
 
-// As many chains as a tile has, so that neither latency nor the loop limits it.
-template <class Format>
-double dot_burst_of(std::size_t steps, float* sink) {
-  constexpr std::size_t kSums = 2 * kTileRows;
-  // Each its own number, or equal chains would be computed once.
-  alignas(64) std::uint32_t numbers_of[kSums][kLanes];
-  for (std::size_t i = 0; i < kSums; ++i) {
-    for (std::size_t j = 0; j < kLanes; ++j) {
-      numbers_of[i][j] = 0x3c013c01U + static_cast<std::uint32_t>(i * kLanes + j);
-    }
-  }
-  const Words numbers = load_words(numbers_of[0]);
-  typename Format::Sum sums[kSums];
-#pragma GCC unroll 32
-  for (std::size_t i = 0; i < kSums; ++i) {
-    if constexpr (kScaled<Format>) sums[i] = load_words(numbers_of[i]);
-    if constexpr (!kScaled<Format>) sums[i] = load(reinterpret_cast<const float*>(numbers_of[i]));
-  }
-  for (std::size_t s = 0; s < steps; ++s) {
-#pragma GCC unroll 32
-    for (std::size_t i = 0; i < kSums; ++i) {
-      // The sum as an operand, because a product of constants would be computed once.
-      if constexpr (kScaled<Format>) sums[i] = Format::add(sums[i], sums[i], numbers);
-      if constexpr (!kScaled<Format>) sums[i] = Format::add(sums[i], numbers, numbers);
-    }
-  }
-  Vec total = zero();
-#pragma GCC unroll 32
-  for (std::size_t i = 0; i < kSums; ++i) {
-    if constexpr (kScaled<Format>) total = total + to_floats(sums[i]);
-    if constexpr (!kScaled<Format>) total = total + sums[i];
-  }
-  *sink = sum(total);
-  return 2.0 * static_cast<double>(steps * kSums * kLanes * kInWord<Format>);
-}
-
 inline double dot_burst(PanelFormat format, std::size_t steps, float* sink) {
-  if (format == PanelFormat::Int8) return dot_burst_of<Int8Format>(steps, sink);
   if (format == PanelFormat::Int16) return dot_burst_of<Int16Format>(steps, sink);
+#if defined(ZIMAGE_CPU_AMX)
+  if (format == PanelFormat::Int8) return unit_burst_of<Int8Format>(steps, sink);
+  return unit_burst_of<Bf16Format>(steps, sink);
+#else
+  if (format == PanelFormat::Int8) return dot_burst_of<Int8Format>(steps, sink);
   return dot_burst_of<Bf16Format>(steps, sink);
+#endif
 }
 
 constexpr DotKernels make_dot_table(bool has_int8, bool has_bf16) {
   return {.has_int8 = has_int8,
           .has_bf16 = has_bf16,
+          .tile_rows = DotUnit::kRows,
+          .round = dot_round,
+          .rounded_bytes = dot_rounded_bytes,
           .gemm = gemm_dot,
           .gemm_scratch = dot_scratch,
           .burst = dot_burst};

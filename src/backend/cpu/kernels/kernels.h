@@ -87,6 +87,10 @@ struct GemmArgs {
   // Widen a bf16 panel once for many tiles instead of in every tile, with the same result.
   bool widen = false;
   float* scratch = nullptr;  // gemm_scratch() bytes
+  // Of dot formats: whether round() has left the rows of the whole product in `rounded`
+  // (rounded_bytes() bytes), or gemm() rounds its own.
+  bool rounded_before = false;
+  std::uint32_t* rounded = nullptr;
 };
 
 // Attention of panels of queries over the keys of one key head. The rows of each of the `heads`
@@ -161,8 +165,12 @@ struct GroupApplyArgs {
 
 // Products of words: a dot format's panels and activations rounded likewise.
 struct DotKernels {
-  bool has_int8;  // instructions that multiply four bytes at once
-  bool has_bf16;  // instructions that multiply two bf16 numbers at once
+  bool has_int8;          // instructions that multiply four bytes at once
+  bool has_bf16;          // instructions that multiply two bf16 numbers at once
+  std::size_t tile_rows;  // of GemmArgs; Kernels::tile_rows counts for the other formats alone
+  // Rounds the rows of the tiles [tile_begin, tile_end) to args.rounded, which gemm() reads.
+  void (*round)(const GemmArgs& args);
+  std::size_t (*rounded_bytes)(const GemmArgs& args);  // of all rows
   void (*gemm)(const GemmArgs& args);
   std::size_t (*gemm_scratch)(const GemmArgs& args);
   // Like Kernels::fma_burst, for the products of a dot format.
@@ -205,8 +213,9 @@ struct Kernels {
 const Kernels& avx512_kernels();
 const Kernels& avx2_kernels();
 const Kernels& portable_kernels();
-// For the AVX-512 kernels, where the processor has VNNI, or VNNI and BF16.
+// For the AVX-512 kernels, where the processor has VNNI, or VNNI and BF16, or AMX as well.
 const DotKernels& avx512_vnni_kernels();
 const DotKernels& avx512_bf16_kernels();
+const DotKernels& avx512_amx_kernels();
 
 }  // namespace zimage::cpu

@@ -38,8 +38,9 @@ RULE = {
     "pipeline": MODEL
     | {"hub", "tokenizer", "scheduler", "image", "text_encoder", "transformer", "vae"}
     | {"backend/plan", "backend/profile"},
-    "cli": BASE | {"hub", "download", "convert", "image", "pipeline"},
-    "server": BASE | {"image", "pipeline"},
+    "metadata": BASE | {"image", "pipeline"},
+    "cli": BASE | {"hub", "download", "convert", "image", "pipeline", "metadata"},
+    "server": BASE | {"image", "pipeline", "metadata"},
 }
 
 # Folders that belong to the room above them.
@@ -62,6 +63,7 @@ LIBRARY_RULE = {
     "png": {"image"},
     "turbojpeg": {"image"},
     "webp": {"image"},
+    "zlib": {"image"},
     "curl": {"download"},
     "openssl": {"hub"},
 }

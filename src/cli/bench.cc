@@ -9,10 +9,10 @@
 #include <map>
 #include <string_view>
 
+#include "base/json_line.h"
 #include "base/process_memory.h"
 #include "cli/console.h"
 #include "cli/default_model.h"
-#include "cli/json_line.h"
 #include "cli/output_file.h"
 #include "cli/pipeline_options.h"
 #include "cli/plan.h"

@@ -14,12 +14,11 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/json_line.h"
 #include "base/process_memory.h"
 #include "base/quote.h"
 #include "cli/console.h"
 #include "cli/default_model.h"
-#include "cli/json_line.h"
-#include "cli/metadata.h"
 #include "cli/output_file.h"
 #include "cli/picture_options.h"
 #include "cli/pipeline_options.h"
@@ -27,6 +26,7 @@
 #include "cli/progress.h"
 #include "cli/prompt.h"
 #include "image/encode.h"
+#include "metadata/metadata.h"
 #include "pipeline/pipeline.h"
 
 namespace zimage::cli {

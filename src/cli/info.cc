@@ -7,10 +7,10 @@
 #include <cstdint>
 
 #include "base/bytes_text.h"
+#include "base/json_line.h"
 #include "base/quote.h"
 #include "cli/console.h"
 #include "cli/default_model.h"
-#include "cli/json_line.h"
 #include "cli/output_file.h"
 
 namespace zimage::cli {

@@ -21,6 +21,7 @@
 #include "cli/plan.h"
 #include "cli/process.h"
 #include "cli/pull.h"
+#include "cli/show_metadata.h"
 #include "cli/verify.h"
 
 namespace {
@@ -65,6 +66,10 @@ struct Runner {
   }
   int operator()(const zimage::cli::ConvertOptions& options) const {
     zimage::cli::convert(options, interrupt);
+    return 0;
+  }
+  int operator()(const zimage::cli::ShowMetadataOptions& options) const {
+    zimage::cli::show_metadata(options);
     return 0;
   }
   int operator()(const zimage::cli::PlanOptions& options) const {

@@ -7,9 +7,9 @@
 #include <algorithm>
 
 #include "base/bytes_text.h"
+#include "base/json_line.h"
 #include "base/quote.h"
 #include "cli/console.h"
-#include "cli/json_line.h"
 #include "cli/output_file.h"
 
 namespace zimage::cli {

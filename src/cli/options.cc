@@ -30,6 +30,7 @@ constexpr const char* kMainFooter =
     "Examples:\n"
     "  zimage generate -p \"a red heart on a black background\"\n"
     "  zimage generate --help\n"
+    "  zimage show-metadata heart.png\n"
     "  zimage info\n"
     "  zimage models\n"
     "  zimage verify Tongyi-MAI/Z-Image-Turbo --deep\n"
@@ -381,6 +382,7 @@ Command parse_arguments(const std::vector<std::string>& arguments) {
   PullOptions pull;
   PullText pull_text;
   ConvertOptions convert;
+  ShowMetadataOptions show_metadata;
   CLI::App* generate_app = app.add_subcommand("generate", "Draw pictures from a prompt");
   CLI::App* info_app =
       app.add_subcommand("info", "Print a model's parts, sizes, dtypes and parameter counts");
@@ -402,11 +404,15 @@ Command parse_arguments(const std::vector<std::string>& arguments) {
   add_verify(*verify_app, verify);
   add_pull(*pull_app, pull, pull_text);
   add_convert(*convert_app, convert);
+  CLI::App* metadata_app =
+      app.add_subcommand("show-metadata", "Print how a picture was drawn, as it says itself");
+  add_show_metadata(*metadata_app, show_metadata);
 
   if (const auto show = parse(app, arguments)) return *show;
   if (&chosen(app) == &app) {
     throw Error(ErrorCode::InvalidArgument,
-                "a command is needed: generate, info, plan, models, verify, pull, convert or bench "
+                "a command is needed: generate, show-metadata, info, plan, models, verify, pull, "
+                "convert or bench "
                 "(see zimage --help)");
   }
   check_exclusions(chosen(app));
@@ -417,6 +423,7 @@ Command parse_arguments(const std::vector<std::string>& arguments) {
   if (*verify_app) return verify;
   if (*pull_app) return pull_options(pull, pull_text);
   if (*convert_app) return convert;
+  if (*metadata_app) return show_metadata;
   return generate;
 }
 

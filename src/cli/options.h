@@ -86,6 +86,11 @@ struct InfoOptions {
   bool json = false;
 };
 
+struct ShowMetadataOptions {
+  std::string file;
+  bool json = false;
+};
+
 struct ModelsOptions {
   std::optional<std::string> cache_dir;
   bool json = false;
@@ -149,8 +154,9 @@ struct ShowText {
   std::string text;
 };
 
-using Command = std::variant<ShowText, GenerateOptions, InfoOptions, BenchOptions, PlanOptions,
-                             ModelsOptions, VerifyOptions, PullOptions, ConvertOptions>;
+using Command =
+    std::variant<ShowText, GenerateOptions, InfoOptions, BenchOptions, PlanOptions, ModelsOptions,
+                 VerifyOptions, PullOptions, ConvertOptions, ShowMetadataOptions>;
 
 // `arguments` are those after the program's name. Throws InvalidArgument: an unknown command or
 // option (with the one that was probably meant), a value that has no meaning, options that exclude

@@ -11,6 +11,11 @@
 namespace zimage::cli {
 namespace {
 
+constexpr const char* kShowMetadataFooter =
+    "Examples:\n"
+    "  zimage show-metadata leaf.png\n"
+    "  zimage show-metadata leaf.webp --json | jq .request.seed\n";
+
 SourceFile source_file(const std::optional<std::string>& path) {
   if (!path) return {};
   const hub::DigestKind kind = hub::DigestKind::Sha256;
@@ -64,6 +69,17 @@ void add_format(CLI::App& app, GenerateOptions& options) {
       "colour of every pixel (1 to " +
           std::to_string(kMaxQuality) + "; default: " + std::to_string(options.quality) + ")")
       ->group("Picture file");
+}
+
+void add_show_metadata(CLI::App& app, ShowMetadataOptions& options) {
+  app.add_option("FILE", options.file,
+                 "A PNG, JPEG or WebP picture, drawn by zimage, A1111's web UI or a program that\n"
+                 "writes as that does")
+      ->required();
+  app.add_flag("--json", options.json,
+               "Print one line of JSON: the request as this program reads it, and the file's own "
+               "fields");
+  app.footer(kShowMetadataFooter);
 }
 
 void read_pictures(Request& request, const PictureOptions& options) {

@@ -3,8 +3,8 @@
 
 #include <CLI/CLI.hpp>
 
-#include "cli/metadata.h"
 #include "cli/options.h"
+#include "metadata/metadata.h"
 
 namespace zimage::cli {
 
@@ -13,6 +13,9 @@ void add_pictures(CLI::App& app, PictureOptions& options);
 
 // --format, --quality.
 void add_format(CLI::App& app, GenerateOptions& options);
+
+// FILE, --json.
+void add_show_metadata(CLI::App& app, ShowMetadataOptions& options);
 
 // Reads the files into the request. Throws NotFound or InvalidFile, naming the file.
 void read_pictures(Request& request, const PictureOptions& options);

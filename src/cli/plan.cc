@@ -7,8 +7,8 @@
 #include <optional>
 #include <utility>
 
+#include "base/json_line.h"
 #include "cli/default_model.h"
-#include "cli/json_line.h"
 #include "cli/output_file.h"
 #include "cli/pipeline_options.h"
 

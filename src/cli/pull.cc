@@ -4,8 +4,8 @@
 #include <fmt/format.h>
 
 #include "base/bytes_text.h"
+#include "base/json_line.h"
 #include "cli/console.h"
-#include "cli/json_line.h"
 #include "cli/output_file.h"
 #include "cli/progress.h"
 #include "cli/redraw_timer.h"

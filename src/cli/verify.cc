@@ -7,10 +7,10 @@
 #include <algorithm>
 
 #include "base/bytes_text.h"
+#include "base/json_line.h"
 #include "base/quote.h"
 #include "cli/console.h"
 #include "cli/default_model.h"
-#include "cli/json_line.h"
 #include "cli/output_file.h"
 #include "cli/progress.h"
 #include "cli/redraw_timer.h"

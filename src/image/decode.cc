@@ -45,12 +45,12 @@ std::string_view other_format(std::span<const std::uint8_t> bytes) {
 }
 
 Samples decode_samples(const PictureFile& file) {
-  const std::span<const std::uint8_t> bytes = file.bytes;
-  if (has_at(bytes, 0, "\x89PNG\r\n\x1a\n")) return decode_png_samples(file);
-  if (has_at(bytes, 0, "\xff\xd8\xff")) return decode_jpeg_samples(file);
-  if (has_at(bytes, 0, "RIFF") && has_at(bytes, 8, "WEBP")) return decode_webp_samples(file);
-  throw Error(ErrorCode::InvalidFile,
-              file.name + ": " + std::string(other_format(bytes)) + ", expected PNG, JPEG or WebP");
+  switch (format_of_bytes(file.bytes, file.name)) {
+    case PictureFormat::Png: return decode_png_samples(file);
+    case PictureFormat::Jpeg: return decode_jpeg_samples(file);
+    case PictureFormat::Webp: return decode_webp_samples(file);
+  }
+  return {};
 }
 
 // RGBA to RGB, in place.
@@ -98,6 +98,14 @@ Image upright(Samples samples) {
 }
 
 }  // namespace
+
+PictureFormat format_of_bytes(std::span<const std::uint8_t> bytes, const std::string& name) {
+  if (has_at(bytes, 0, "\x89PNG\r\n\x1a\n")) return PictureFormat::Png;
+  if (has_at(bytes, 0, "\xff\xd8\xff")) return PictureFormat::Jpeg;
+  if (has_at(bytes, 0, "RIFF") && has_at(bytes, 8, "WEBP")) return PictureFormat::Webp;
+  throw Error(ErrorCode::InvalidFile,
+              name + ": " + std::string(other_format(bytes)) + ", expected PNG, JPEG or WebP");
+}
 
 void check_picture_size(const PictureFile& file, std::int64_t width, std::int64_t height) {
   const bool possible = width > 0 && height > 0 && width <= kMaxPictureSide &&

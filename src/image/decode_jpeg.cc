@@ -14,29 +14,7 @@ namespace {
 constexpr std::uint8_t kMarker = 0xff;
 constexpr std::uint8_t kStartOfScan = 0xda;
 constexpr std::uint8_t kApp1 = 0xe1;
-
-// Of the first APP1 segment that begins as EXIF does.
-int orientation_of(std::span<const std::uint8_t> bytes) {
-  constexpr std::string_view kExif("Exif\0\0", 6);
-  std::size_t at = 2;
-  while (at + 4 <= bytes.size() && bytes[at] == kMarker) {
-    const std::uint8_t marker = bytes[at + 1];
-    if (marker == kMarker) {  // a fill byte
-      ++at;
-      continue;
-    }
-    if (marker == kStartOfScan) break;
-    const std::size_t size = std::size_t{bytes[at + 2]} << 8 | bytes[at + 3];
-    if (size < 2 || size > bytes.size() - at - 2) break;
-    const auto segment = bytes.subspan(at + 4, size - 2);
-    if (marker == kApp1 && segment.size() >= kExif.size() &&
-        std::equal(kExif.begin(), kExif.end(), segment.begin(),
-                   [](char a, std::uint8_t b) { return static_cast<std::uint8_t>(a) == b; }))
-      return exif_orientation(segment);
-    at += 2 + size;
-  }
-  return kUpright;
-}
+constexpr std::span<const std::uint8_t> kNoExif;
 
 // Inks, stored inverted as every program since Photoshop stores them, to light.
 // Source: Pillow JpegImagePlugin ("assume adobe conventions") and Convert.c, cmyk2rgb.
@@ -53,6 +31,29 @@ void multiply_inks(Samples& samples) {
 }
 
 }  // namespace
+
+// Of the first APP1 segment that begins as EXIF does.
+ExifBlock exif_in_jpeg(std::span<const std::uint8_t> bytes) {
+  constexpr std::string_view kExif("Exif\0\0", 6);
+  std::size_t at = 2;
+  while (at + 4 <= bytes.size() && bytes[at] == kMarker) {
+    const std::uint8_t marker = bytes[at + 1];
+    if (marker == kMarker) {  // a fill byte
+      ++at;
+      continue;
+    }
+    if (marker == kStartOfScan) return kNoExif;
+    const std::size_t size = std::size_t{bytes[at + 2]} << 8 | bytes[at + 3];
+    if (size < 2 || size > bytes.size() - at - 2) break;
+    const auto segment = bytes.subspan(at + 4, size - 2);
+    if (marker == kApp1 && segment.size() >= kExif.size() &&
+        std::equal(kExif.begin(), kExif.end(), segment.begin(),
+                   [](char a, std::uint8_t b) { return static_cast<std::uint8_t>(a) == b; }))
+      return segment.subspan(kExif.size());
+    at += 2 + size;
+  }
+  return std::nullopt;
+}
 
 Samples decode_jpeg_samples(const PictureFile& file) {
   const std::span<const std::uint8_t> bytes = file.bytes;
@@ -77,7 +78,7 @@ Samples decode_jpeg_samples(const PictureFile& file) {
                   .height = height,
                   .channels = inks ? 4 : 3,
                   .values = {},
-                  .orientation = orientation_of(bytes)};
+                  .orientation = exif_orientation(exif_in_jpeg(bytes).value_or(kNoExif))};
   samples.values.resize(
       static_cast<std::size_t>(samples.width * samples.height * samples.channels));
   if (tjDecompress2(decoder.get(), bytes.data(), size, samples.values.data(), width, 0, height,

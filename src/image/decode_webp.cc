@@ -10,12 +10,16 @@
 namespace zimage {
 namespace {
 
+constexpr std::span<const std::uint8_t> kNoExif;
+
 [[noreturn]] void fail(const std::string& name, const std::string& reason) {
   throw Error(ErrorCode::InvalidFile, name + ": " + reason);
 }
 
+}  // namespace
+
 // Of the container's EXIF chunk. Source: WebP Container Specification, "RIFF file format".
-int orientation_of(std::span<const std::uint8_t> bytes) {
+ExifBlock exif_in_webp(std::span<const std::uint8_t> bytes) {
   constexpr std::size_t kHeaderBytes = 8;  // of a chunk: its name and its size
   constexpr std::string_view kExif = "EXIF";
   std::size_t at = 12;
@@ -23,15 +27,13 @@ int orientation_of(std::span<const std::uint8_t> bytes) {
     std::size_t size = 0;
     for (std::size_t i = 0; i < 4; ++i) size |= std::size_t{bytes[at + 4 + i]} << (8 * i);
     const auto rest = bytes.subspan(at + kHeaderBytes);
-    if (size > rest.size()) break;
+    if (size > rest.size()) return std::nullopt;
     if (std::equal(kExif.begin(), kExif.end(), bytes.begin() + static_cast<std::ptrdiff_t>(at)))
-      return exif_orientation(rest.first(size));
+      return rest.first(size);
     at += kHeaderBytes + size + size % 2;
   }
-  return kUpright;
+  return kNoExif;
 }
-
-}  // namespace
 
 Samples decode_webp_samples(const PictureFile& file) {
   const std::span<const std::uint8_t> bytes = file.bytes;
@@ -45,7 +47,7 @@ Samples decode_webp_samples(const PictureFile& file) {
                   .height = features.height,
                   .channels = alpha ? 4 : 3,
                   .values = {},
-                  .orientation = orientation_of(bytes)};
+                  .orientation = exif_orientation(exif_in_webp(bytes).value_or(kNoExif))};
   const std::int64_t stride = samples.width * samples.channels;
   samples.values.resize(static_cast<std::size_t>(stride * samples.height));
   const auto decode = alpha ? WebPDecodeRGBAInto : WebPDecodeRGBInto;

@@ -27,18 +27,22 @@ struct TextChunk {
   int compression = PNG_TEXT_COMPRESSION_NONE;
 };
 
-// `text` in Latin-1, or nothing when it holds a character that a tEXt chunk may not.
+// `text` in Latin-1, or nothing when it holds a character that a tEXt chunk may not, or would read
+// as UTF-8 of another text: readers exist that take it for that.
 // Source: PNG 1.2, 4.2.3: printable Latin-1 and the newline; a tab is common and harmless.
 std::optional<std::string> to_latin1(std::string_view text) {
   std::string latin1;
+  bool is_ascii = true;
   while (!text.empty()) {
     const Utf8Character character = first_character(text);
     const char32_t code = character.code;
     const bool printable = (code >= 0x20 && code <= 0x7e) || (code >= 0xa0 && code <= 0xff);
     if (!printable && code != U'\n' && code != U'\t') return std::nullopt;
+    is_ascii = is_ascii && code < 0x80;
     latin1 += static_cast<char>(static_cast<std::uint8_t>(code));
     text.remove_prefix(character.length);
   }
+  if (!is_ascii && !find_invalid_utf8(latin1)) return std::nullopt;
   return latin1;
 }
 

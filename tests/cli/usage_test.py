@@ -159,7 +159,7 @@ class Refusals(ProgramTest):
             self.assert_empty()
 
     def test_commands(self):
-        self.refused([], "a command is needed: generate, info, plan, models, verify, pull, convert or bench")
+        self.refused([], "a command is needed: generate, show-metadata, info, plan, models, verify, pull, convert or bench")
         self.refused(["generat", "-p", "x"], 'unknown command "generat"; did you mean generate?')
         self.refused(["frobnicate"], 'unknown command "frobnicate" (see zimage --help)')
 

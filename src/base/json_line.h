@@ -4,7 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
-namespace zimage::cli {
+namespace zimage {
 
 using OrderedJson = nlohmann::ordered_json;
 
@@ -14,4 +14,4 @@ inline std::string json_line(const OrderedJson& json) {
   return json.dump(-1, ' ', false, OrderedJson::error_handler_t::replace);
 }
 
-}  // namespace zimage::cli
+}  // namespace zimage

@@ -1,10 +1,10 @@
 // Writes the two forms of a picture's metadata.
-#include "cli/metadata.h"
+#include "metadata/metadata.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-namespace zimage::cli {
+namespace zimage {
 namespace {
 
 // A1111's readers split at commas and colons, and take a JSON string as one value.
@@ -25,11 +25,11 @@ const char* a1111_sampler(Sampler sampler) {
   return "?";
 }
 
+}  // namespace
+
 OrderedJson file_json(const SourceFile& file) {
   return {{"file", file.name}, {"sha256", file.sha256}};
 }
-
-}  // namespace
 
 const char* name_of(RngKind rng) {
   return rng == RngKind::Cpu ? "cpu" : "cuda";
@@ -106,4 +106,4 @@ ImageText metadata(const Provenance& provenance) {
   return {{"parameters", a1111_parameters(provenance)}, {"zimage", request_json(provenance)}};
 }
 
-}  // namespace zimage::cli
+}  // namespace zimage

@@ -1,10 +1,10 @@
-#include "cli/metadata.h"
+#include "metadata/metadata.h"
 
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
 
-namespace zimage::cli {
+namespace zimage {
 namespace {
 
 Provenance example() {
@@ -154,4 +154,4 @@ TEST(Metadata, SurvivesAPngInAnyScript) {
 }
 
 }  // namespace
-}  // namespace zimage::cli
+}  // namespace zimage

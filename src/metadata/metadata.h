@@ -3,17 +3,19 @@
 
 #include <string>
 
-#include "cli/json_line.h"
+#include "base/json_line.h"
 #include "image/image.h"
 #include "pipeline/pipeline.h"
 
-namespace zimage::cli {
+namespace zimage {
 
 // A file that a drawing began from.
 struct SourceFile {
   std::string name;    // without its folder; empty: none
   std::string sha256;  // of its bytes
 };
+// {"file": ..., "sha256": ...}.
+OrderedJson file_json(const SourceFile& file);
 struct SourceFiles {
   SourceFile init_image = {};
   SourceFile mask = {};
@@ -50,4 +52,4 @@ std::string request_json(const Provenance& provenance);
 // Both, as the text chunks "parameters" and "zimage".
 ImageText metadata(const Provenance& provenance);
 
-}  // namespace zimage::cli
+}  // namespace zimage

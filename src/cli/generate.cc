@@ -19,6 +19,7 @@
 #include "base/quote.h"
 #include "cli/console.h"
 #include "cli/default_model.h"
+#include "cli/from_image.h"
 #include "cli/output_file.h"
 #include "cli/picture_options.h"
 #include "cli/pipeline_options.h"
@@ -73,6 +74,7 @@ void tell_result(Console& console, const Result& result) {
     console.note(fmt::format("of the negative prompt the last {} tokens were dropped",
                              result.negative_tokens_dropped));
   }
+  if (!result.repeated.empty()) console.note(result.repeated);
   const Image& image = result.images.front();
   if (result.drawn_width != image.width || result.drawn_height != image.height) {
     console.note(fmt::format("drawn at {}x{}, cropped to {}x{}", result.drawn_width,
@@ -149,10 +151,22 @@ Request request_of(const GenerateOptions& options) {
   return request;
 }
 
+// Of a picture that is drawn again: what of it was not taken.
+void tell_source(Console& console, const FromImage& from, const ModelLocation& place) {
+  for (const std::string& note : from.notes) console.note(note);
+  const std::string model = model_name(place.origin());
+  if (!from.model.empty() && from.model != model) {
+    console.note(fmt::format("{} was drawn by the model {}, this is {}: -m names another",
+                             *from.options.from_image, quote(from.model), quote(model)));
+  }
+}
+
 }  // namespace
 
-void generate(const GenerateOptions& options, Interrupt& interrupt) {
+void generate(const GenerateOptions& asked, Interrupt& interrupt) {
   const Clock::time_point start = Clock::now();
+  const FromImage from = from_image(asked);
+  const GenerateOptions& options = from.options;
   const Request request = request_of(options);
   const SourceFiles sources = source_files(options.draw.pictures);
   const EncodeOptions encoding = encode_options(options);
@@ -164,8 +178,9 @@ void generate(const GenerateOptions& options, Interrupt& interrupt) {
       OutputFile(options.output,
                  fmt::format("zimage-{}.{}", request.seed, extension_of(encoding.format)),
                  options.force ? Overwrite::Allowed : Overwrite::Never)
-          .for_pictures(request.count);
+          .for_pictures(options.only ? 1 : request.count);
 
+  tell_source(console, from, place);
   if (!options.seed) console.note(fmt::format("seed {}", request.seed));
   console.detail(fmt::format("model {}", place.origin().string()));
   console.status("loading the model");
@@ -192,12 +207,16 @@ void generate(const GenerateOptions& options, Interrupt& interrupt) {
   tell_result(console, result);
 
   provenance.request = result.request;
+  provenance.precision = result.precision;
+  provenance.encoding = result.encoding;
   const Clock::time_point save_start = Clock::now();
   OrderedJson seconds;
   for (std::size_t i = 0; i < outputs.size(); ++i) {
-    provenance.index = static_cast<std::int64_t>(i);
-    const std::filesystem::path file = outputs[i].write(
-        encode_picture(result.images[i], metadata(provenance), encoding), interrupt.token());
+    provenance.index = options.only.value_or(static_cast<std::int64_t>(i));
+    const std::filesystem::path file =
+        outputs[i].write(encode_picture(result.images[static_cast<std::size_t>(provenance.index)],
+                                        metadata(provenance), encoding),
+                         interrupt.token());
     seconds = stage_seconds(result.timings, seconds_since(save_start), seconds_since(start));
     const std::string line = options.draw.json
                                  ? json_line(report(provenance, result, file.string(), seconds))

@@ -50,6 +50,7 @@ constexpr const char* kGenerateFooter =
     "  zimage generate -p \"a ladybird\" --init-image leaf.png --mask middle.png\n"
     "  zimage generate -p \"a green leaf\" -o - > leaf.png\n"
     "  zimage generate -p \"a green leaf\" -o leaf.webp --quality 80\n"
+    "  zimage generate --from-image leaf.webp --steps 20 -o finer.png\n"
     "\n"
     "Each picture's path is printed to standard output, everything else to standard error. It\n"
     "carries the request, enough to draw it again: in a PNG as text chunks \"parameters\" and\n"
@@ -161,6 +162,7 @@ void add_draw_options(CLI::App& app, DrawOptions& options) {
   add_sampling(app, options);
   add_guidance(app, options);
   add_pictures(app, options.pictures);
+  add_allow_flat(app, options);
   add_count(app, options);
   add_machine_options(app, options);
 }
@@ -176,6 +178,7 @@ void add_generate(CLI::App& app, GenerateOptions& options) {
       "output.\n"
       "An existing file is kept: the next free name is taken. Of several pictures: name-1.png,\n"
       "name-2.png and so on (default: the current folder)");
+  add_from_image(app, options);
   add_format(app, options);
   app.add_flag("--force", options.force, "Overwrite an existing file");
   add_draw_options(app, options.draw);
@@ -321,13 +324,14 @@ void check_exclusions(const CLI::App& command) {
       throw Error(ErrorCode::InvalidArgument, fmt::format("{} and {} exclude each other", a, b));
     }
   }
+  const bool has_request = given("--from-image");  // which may hold what is missing
   for (const char* dependent : {"--strength", "--mask"}) {
-    if (given(dependent) && !given("--init-image")) {
+    if (given(dependent) && !given("--init-image") && !has_request) {
       throw Error(ErrorCode::InvalidArgument,
                   fmt::format("{} has no meaning without --init-image", dependent));
     }
   }
-  if (given("--no-composite") && !given("--mask"))
+  if (given("--no-composite") && !given("--mask") && !has_request)
     throw Error(ErrorCode::InvalidArgument, "--no-composite has no meaning without --mask");
   const CLI::Option* prompt = command.get_option_no_throw("--prompt");
   if (prompt != nullptr && prompt->count() > 1) {
@@ -336,10 +340,20 @@ void check_exclusions(const CLI::App& command) {
         fmt::format("--prompt: expected one, found {}; put a prompt of several words in quotes",
                     prompt->count()));
   }
-  if (command.get_name() == "generate" && !given("--prompt") && !given("--prompt-file")) {
+  if (command.get_name() == "generate" && !given("--prompt") && !given("--prompt-file") &&
+      !has_request) {
     throw Error(ErrorCode::InvalidArgument,
                 "a prompt is needed: -p TEXT or --prompt-file FILE (see zimage generate --help)");
   }
+}
+
+std::set<std::string> given_options(const CLI::App& command) {
+  std::set<std::string> names;
+  for (const CLI::Option* option : command.get_options()) {
+    if (option->count() == 0) continue;
+    for (const std::string& name : option->get_lnames()) names.insert("--" + name);
+  }
+  return names;
 }
 
 // Hands the arguments to the options. Help or the version when one of them was asked for.
@@ -424,6 +438,7 @@ Command parse_arguments(const std::vector<std::string>& arguments) {
   if (*pull_app) return pull_options(pull, pull_text);
   if (*convert_app) return convert;
   if (*metadata_app) return show_metadata;
+  generate.given = given_options(*generate_app);
   return generate;
 }
 

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <string>
 #include <variant>
 #include <vector>
@@ -53,6 +54,7 @@ struct DrawOptions {
   double cfg_normalization = 0;
   double cfg_truncation = 1;
   PictureOptions pictures;
+  bool allow_flat = false;
   std::int64_t count = 1;  // pictures
   std::string device = "auto";
   std::string precision = "auto";
@@ -71,7 +73,10 @@ struct GenerateOptions {
   DrawOptions draw;
   std::optional<PictureFormat> format = {};  // absent: by the output's name, else PNG
   int quality = 90;
-  // Exactly one of the two is present.
+  std::optional<std::string> from_image = {};  // a picture whose request fills in what is not given
+  std::optional<std::int64_t> only = {};       // of the pictures that are drawn, the one to write
+  std::set<std::string> given = {};  // the options on the command line, by their long names
+  // Without from_image exactly one of the two is present.
   std::optional<std::string> prompt;
   std::optional<std::string> prompt_file;  // "-" is standard input
   std::optional<std::string> output;       // "-" is standard output

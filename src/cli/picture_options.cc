@@ -51,6 +51,19 @@ void add_pictures(CLI::App& app, PictureOptions& options) {
       ->group("Picture to begin from");
 }
 
+void add_allow_flat(CLI::App& app, DrawOptions& options) {
+  app.add_flag("--allow-flat", options.allow_flat,
+               "Write a picture of one colour too, which is refused as a failure otherwise")
+      ->group("Picture");
+}
+
+void add_from_image(CLI::App& app, GenerateOptions& options) {
+  add_text(app, "--from-image", "FILE", options.from_image,
+           "Draw a picture again as its metadata says, zimage's or A1111's; every other option\n"
+           "overrides what the file holds, and the model is that of -m (default: none)")
+      ->group("Picture");
+}
+
 void add_format(CLI::App& app, GenerateOptions& options) {
   add_value(
       app, "--format", "FORMAT",

@@ -11,6 +11,12 @@ namespace zimage::cli {
 // --init-image, --strength, --mask, --no-composite.
 void add_pictures(CLI::App& app, PictureOptions& options);
 
+// --allow-flat.
+void add_allow_flat(CLI::App& app, DrawOptions& options);
+
+// --from-image.
+void add_from_image(CLI::App& app, GenerateOptions& options);
+
 // --format, --quality.
 void add_format(CLI::App& app, GenerateOptions& options);
 

@@ -68,7 +68,8 @@ std::string metadata_table(const StoredMetadata& stored, const std::string& file
     text += fmt::format("{:<{}}{}\n", without_controls(key), width,
                         without_controls(indented(text_of(value), width)));
   }
-  for (const std::string& note : stored.notes) text += "\n" + without_controls(note) + "\n";
+  for (const std::string& note : stored.notes)
+    text += fmt::format("\n{}\n", without_controls(note));
   return text;
 }
 

@@ -37,6 +37,7 @@ Request draw_request(const DrawOptions& options, std::string prompt) {
                   .negative_prompt = options.negative_prompt,
                   .cfg_normalization = options.cfg_normalization,
                   .cfg_truncation = options.cfg_truncation,
+                  .allow_flat = options.allow_flat,
                   .count = options.count};
   read_pictures(request, options.pictures);
   return request;

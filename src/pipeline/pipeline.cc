@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <future>
 #include <limits>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -84,7 +85,8 @@ std::string_view name_of(Stage stage) {
 class Pipeline::Impl {
  public:
   explicit Impl(const PipelineOptions& options)
-      : model_(options),
+      : options_(options),
+        model_(options),
         backend_(make_backend({.device = options.device,
                                .precision = options.precision,
                                .threads = options.threads,
@@ -106,6 +108,10 @@ class Pipeline::Impl {
   Result generate(const Request& request, const ProgressFn& progress, std::stop_token stop);
   std::vector<OpProfile> profile(const Request& request);
   Backend& backend() { return *backend_; }
+  // Those of a pipeline with the same model that computes in f32; nothing where this one does.
+  std::optional<PipelineOptions> safer_options() const;
+  // Gives back what the networks and activations take.
+  void release();
 
  private:
   Result generate_on(Backend& backend, const Request& request, const ProgressFn& progress,
@@ -120,6 +126,7 @@ class Pipeline::Impl {
   // Throws OutOfMemory for a plan that does not fit.
   void refuse_unfit(const Plan& plan, const Request& request, const RequestTokens& tokens);
 
+  PipelineOptions options_;
   Model model_;
   std::unique_ptr<Backend> backend_;
   Parts parts_;
@@ -210,6 +217,22 @@ SourcePicture Pipeline::Impl::take_source(Request& request, const Drawing& drawi
   return source;
 }
 
+std::optional<PipelineOptions> Pipeline::Impl::safer_options() const {
+  const bool is_card = backend_->memory_kind() == MemoryKind::Device;
+  const bool is_plain = encoding_of(options_, *backend_) == Encoding::Plain;
+  if (is_plain && (!is_card || options_.precision == "exact")) return std::nullopt;
+  PipelineOptions safer = options_;
+  safer.precision = "exact";
+  safer.encoding = "auto";
+  return safer;
+}
+
+void Pipeline::Impl::release() {
+  for (const Stage stage : {Stage::EncodeImage, Stage::EncodePrompt, Stage::Denoise, Stage::Decode})
+    parts_.release(stage);
+  activations_.release();
+}
+
 Result Pipeline::Impl::generate(const Request& request, const ProgressFn& progress,
                                 std::stop_token stop) {
   return generate_on(*backend_, request, progress, std::move(stop));
@@ -230,6 +253,8 @@ Result Pipeline::Impl::generate_on(Backend& backend, const Request& request,
                                    const ProgressFn& progress, std::stop_token stop) {
   Result result;
   result.request = complete(request);
+  result.precision = options_.precision;
+  result.encoding = options_.encoding;
   const RequestTokens tokens = tokenize(result.request);
   result.tokens = static_cast<std::int64_t>(tokens.prompt.ids.size());
   result.tokens_dropped = tokens.prompt.dropped;
@@ -284,7 +309,25 @@ Pipeline& Pipeline::operator=(Pipeline&&) noexcept = default;
 
 Result Pipeline::generate(const Request& request, const ProgressFn& progress,
                           std::stop_token stop) {
-  return impl_->generate(request, progress, std::move(stop));
+  std::string problem;
+  std::optional<PipelineOptions> options;
+  try {
+    return impl_->generate(request, progress, stop);
+  } catch (const Error& error) {
+    options = impl_->safer_options();
+    if (error.code() != ErrorCode::Numerics || !options) throw;
+    problem = error.what();
+  }
+  impl_->release();
+  try {
+    Result result = Impl(*options).generate(request, progress, std::move(stop));
+    result.repeated = "drawn again in precision exact: " + problem;
+    return result;
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::Numerics) throw;
+    throw Error(ErrorCode::Numerics,
+                std::string(error.what()) + " (in precision exact; before that " + problem + ")");
+  }
 }
 std::vector<OpProfile> Pipeline::profile(const Request& request) {
   return impl_->profile(request);

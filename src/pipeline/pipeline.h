@@ -71,6 +71,8 @@ struct Request {
   // With a mask: whether the pixels that it keeps are put back into the picture in the end. The
   // reference leaves them as the autoencoder gives them back.
   bool composite = true;
+  // Whether a picture of one colour, all pixels within one level, is a result and not a failure.
+  bool allow_flat = false;
   std::uint64_t seed = 0;
   RngKind rng = RngKind::Cpu;
   // Pictures, 1 to kMaxCount, all of this prompt and size. Their noise is one draw from the seed,
@@ -110,6 +112,13 @@ struct Result {
   std::int64_t negative_tokens_dropped = 0;  // the same of the negative prompt, with guidance
   std::int64_t drawn_width = 0;              // before cropping: the next multiple of 16
   std::int64_t drawn_height = 0;
+  // What it was drawn with: those of the options, or what stands in for them when it was drawn
+  // again.
+  std::string precision;
+  std::string encoding;
+  // Where the pictures were drawn a second time, in a safer precision: what was wrong with the
+  // first, in a sentence for people. Empty: they were not.
+  std::string repeated;
   Timings timings;
   std::size_t activations_used = 0;  // bytes, the most in use at once; equals what the plan says
 };
@@ -235,8 +244,9 @@ class Pipeline {
   Pipeline& operator=(Pipeline&&) noexcept;
 
   // Throws InvalidArgument for a request that has no meaning, OutOfMemory for one whose plan
-  // exceeds the machine, Cancelled within a step of `stop`, Numerics (naming the stage) for NaN or
-  // infinity.
+  // exceeds the machine, Cancelled within a step of `stop`, Numerics for NaN, infinity or a picture
+  // of one colour, naming the stage where it was first seen. Before that a picture is drawn again
+  // in precision "exact" where this pipeline's is another; progress then begins anew.
   Result generate(const Request& request, const ProgressFn& progress = {},
                   std::stop_token stop = {});
 

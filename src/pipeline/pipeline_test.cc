@@ -437,6 +437,11 @@ class DamagedModel {
  public:
   DamagedModel(const char* part, const char* file, const std::string& tensor, std::uint16_t bits) {
     std::filesystem::copy(kModel, folder_.path(), std::filesystem::copy_options::recursive);
+    damage(part, file, tensor, bits, 0);
+  }
+  // Replaces number `index`, which has two bytes.
+  void damage(const char* part, const char* file, const std::string& tensor, std::uint16_t bits,
+              int index) {
     const std::filesystem::path path = folder_.path() / part / file;
     std::fstream stream(path, std::ios::in | std::ios::out | std::ios::binary);
     std::uint64_t size = 0;
@@ -445,7 +450,7 @@ class DamagedModel {
     stream.read(header.data(), static_cast<std::streamsize>(size));
     const auto offset =
         nlohmann::json::parse(header).at(tensor).at("data_offsets").at(0).get<std::uint64_t>();
-    stream.seekp(static_cast<std::streamoff>(sizeof size + size + offset));
+    stream.seekp(static_cast<std::streamoff>(sizeof size + size + offset + 2 * index));
     stream.write(reinterpret_cast<const char*>(&bits), sizeof bits);
   }
   const std::filesystem::path& path() const { return folder_.path(); }
@@ -464,11 +469,44 @@ TEST(Pipeline, NamesTheStageWhereNanOrInfinityAppears) {
     EXPECT_THAT(error.what(), HasSubstr(stage));
   };
   refuses({"text_encoder", "model.safetensors", "layers.0.input_layernorm.weight", kNan},
-          "text encoder");
+          "text encoder: NaN or infinity in the caption's features");
   refuses({"transformer", "diffusion_pytorch_model-00001-of-00003.safetensors",
            "all_x_embedder.2-1.bias", kInfinity},
-          "denoise");
-  refuses({"vae", "diffusion_pytorch_model.safetensors", "decoder.conv_out.bias", kNan}, "decode");
+          "denoise: NaN or infinity in the velocity of step 1;");
+  refuses({"vae", "diffusion_pytorch_model.safetensors", "decoder.conv_out.bias", kNan},
+          "decode: NaN or infinity in its pixels");
+}
+
+// The same weights in f32 are no better, and both runs are told.
+TEST(Pipeline, DrawsABadPictureAgainInASaferPrecision) {
+  const DamagedModel model("vae", "diffusion_pytorch_model.safetensors", "decoder.conv_out.bias",
+                           0x7fc0);
+  Pipeline pipeline({.model = model.path(), .precision = "fast"});
+  std::int64_t begun = 0;
+  const Error error = error_of([&] {
+    pipeline.generate(small(32, 32), [&begun](const Progress& progress) {
+      begun += progress.stage == Stage::Decode && progress.step == 0 ? 1 : 0;
+    });
+  });
+  EXPECT_EQ(error.code(), ErrorCode::Numerics);
+  EXPECT_EQ(begun, 2);
+  EXPECT_THAT(error.what(), HasSubstr("(in precision exact; before that decode: NaN"));
+}
+
+// A bias so great that every pixel is clamped.
+TEST(Pipeline, RefusesAPictureOfOneColourUnlessItIsAllowed) {
+  DamagedModel model("vae", "diffusion_pytorch_model.safetensors", "decoder.conv_out.bias", 0xc680);
+  for (const int channel : {1, 2})
+    model.damage("vae", "diffusion_pytorch_model.safetensors", "decoder.conv_out.bias", 0xc680,
+                 channel);
+  Pipeline pipeline({.model = model.path()});
+  Request request = small(64, 64);
+  const Error error = error_of([&] { pipeline.generate(request); });
+  EXPECT_EQ(error.code(), ErrorCode::Numerics);
+  EXPECT_THAT(error.what(), HasSubstr("decode: the picture is black, (0, 0, 0) all over"));
+  request.allow_flat = true;
+  EXPECT_EQ(pipeline.generate(request).images.front().rgb,
+            std::vector<std::uint8_t>(64 * 64 * 3, 0));
 }
 
 }  // namespace

@@ -6,21 +6,25 @@
 #include <string>
 
 #include "image/pixels.h"
+#include "pipeline/flat.h"
 #include "pipeline/planning.h"
 
 namespace zimage {
 namespace {
 
-[[noreturn]] void throw_not_finite(Stage stage) {
+[[noreturn]] void throw_not_finite(Stage stage, const std::string& what) {
   throw Error(ErrorCode::Numerics,
-              std::string(name_of(stage)) +
-                  ": NaN or infinity in its result; the picture is not written. The weights are "
-                  "damaged, or hold NaN or infinity");
+              std::string(name_of(stage)) + ": NaN or infinity in " + what +
+                  "; the picture is not written. The weights are damaged, or hold NaN or infinity");
 }
 
-void expect_finite(std::span<const float> values, Stage stage) {
-  if (!std::all_of(values.begin(), values.end(), [](float value) { return std::isfinite(value); }))
-    throw_not_finite(stage);
+bool are_finite(std::span<const float> values) {
+  return std::all_of(values.begin(), values.end(),
+                     [](float value) { return std::isfinite(value); });
+}
+
+void expect_finite(std::span<const float> values, Stage stage, const std::string& what) {
+  if (!are_finite(values)) throw_not_finite(stage, what);
 }
 
 // A tensor of the activation type as f32 in host memory.
@@ -34,6 +38,24 @@ std::vector<float> to_host(const Run& run, const Tensor& x) {
   }
   run.backend.download(values.data(), widened);
   return values;
+}
+
+// Of f32. Where the backend's memory is the process's own, it is read in place.
+bool is_finite(Backend& backend, const Tensor& x) {
+  const auto count = static_cast<std::size_t>(x.elements());
+  if (backend.memory_kind() == MemoryKind::Host) return are_finite({x.as<float>(), count});
+  std::vector<float> values(count);
+  backend.download(values.data(), x);
+  return are_finite(values);
+}
+
+// "(12, 12, 13)", of its first pixel, after "black" where it is that.
+std::string colour_text(const Image& image) {
+  const std::string levels = "(" + std::to_string(image.rgb[0]) + ", " +
+                             std::to_string(image.rgb[1]) + ", " + std::to_string(image.rgb[2]) +
+                             ")";
+  const bool is_black = std::max({image.rgb[0], image.rgb[1], image.rgb[2]}) <= 1;
+  return is_black ? "black, " + levels : levels;
 }
 
 Image blank(std::int64_t width, std::int64_t height) {
@@ -50,7 +72,7 @@ void put_rows(Image& image, std::int64_t first, const Tensor& rows) {
     const auto out = static_cast<std::size_t>(first + row) * count;
     const std::int64_t at = row * rows.dim(1) * 3;
     if (!to_bytes({&image.rgb[out], count}, rows.slice(at, at + image.width * 3)))
-      throw_not_finite(Stage::Decode);
+      throw_not_finite(Stage::Decode, "its pixels");
   }
 }
 
@@ -122,23 +144,30 @@ std::span<const float> RunObserver::noise(std::int64_t first, std::int64_t draw)
 
 void RunObserver::picture_encoded(std::span<const float> moments) {
   asked_ = {};
-  expect_finite(moments, stage_);
+  expect_finite(moments, stage_, "the picture's latents");
   beginning().set_picture(moments, context_.drawing.latent_scale);
   timings.encode_image = seconds_since(start_);
   report(1);
 }
 
 void RunObserver::encoded(const Tensor& features) {
-  expect_finite(to_host(context_.run, features), stage_);
+  expect_finite(to_host(context_.run, features), stage_, "the caption's features");
   timings.encode_prompt = seconds_since(start_);
   report(++encoded_);
 }
 
-void RunObserver::stepped(std::int64_t evaluation, const Tensor& /*velocity*/,
+void RunObserver::stepped(std::int64_t evaluation, const Tensor& velocity,
                           const Tensor& /*latents*/) {
-  // Waiting keeps progress and cancellation in step with the device; without either nothing waits.
+  // Waiting keeps progress and cancellation in step with the device; without either nothing waits,
+  // and of a step that goes wrong the last latents tell.
   const Run& run = context_.run;
-  if (context_.progress || run.stop.stop_possible()) run.backend.synchronize();
+  const bool waits = context_.progress || run.stop.stop_possible();
+  if (waits) run.backend.synchronize();
+  if (waits || run.backend.memory_kind() == MemoryKind::Host) {
+    const std::int64_t step = (evaluation - 1) % context_.drawing.evaluations() + 1;
+    if (!is_finite(run.backend, velocity))
+      throw_not_finite(stage_, "the velocity of step " + std::to_string(step));
+  }
   report(evaluation);
 }
 
@@ -146,7 +175,23 @@ void RunObserver::denoised(std::span<const float> latents) {
   timings.denoise = seconds_since(start_);
   beginning_.reset();
   asked_ = {};
-  expect_finite(latents, stage_);
+  expect_finite(latents, stage_, "its latents");
+  const LatentShape& shape = context_.drawing.latent;
+  const auto size = static_cast<std::size_t>(shape.elements());
+  for (std::size_t at = 0; at < latents.size(); at += size)
+    flat_latents_.push_back(are_rows_equal(latents.subspan(at, size), shape.token_features()));
+}
+
+void RunObserver::expect_picture(const Image& image, std::int64_t picture) const {
+  if (context_.request.allow_flat || !is_flat(image)) return;
+  if (is_flat(context_.source.picture)) return;  // of which it may be a likeness
+  const bool early = flat_latents_[static_cast<std::size_t>(picture)];
+  throw Error(ErrorCode::Numerics,
+              std::string(name_of(early ? Stage::Denoise : Stage::Decode)) +
+                  (early ? ": its latents are all the same, and so is the picture: "
+                         : ": the picture is ") +
+                  colour_text(image) +
+                  " all over; it is not written, unless flat pictures are allowed");
 }
 
 void RunObserver::decoded(const Tensor& x, const PictureTile& tile) {
@@ -165,6 +210,7 @@ void RunObserver::decoded(const Tensor& x, const PictureTile& tile) {
     put_rows(images.back(), 0, Tensor{blended_.data(), DType::F32, whole}.rows(0, *request.height));
     blended_ = {};
   }
+  expect_picture(images.back(), tile.picture);
   if (request.composite && context_.drawing.has_mask())
     keep_unmasked(images.back(), context_.source);
   timings.decode = seconds_since(start_);

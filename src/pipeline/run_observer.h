@@ -37,7 +37,8 @@ class RunObserver final : public DrawingObserver {
   // The one that began last.
   Stage stage() const { return stage_; }
 
-  // Throws Numerics when a stage's result has NaN or infinity, naming the stage.
+  // Throws Numerics when a stage's result has NaN or infinity, and when a picture is of one colour,
+  // naming the stage where that was first seen.
   void begin(Stage stage) override;
   void encoded(const Tensor& features) override;
   std::span<const float> pixels(const PictureTile& tile) override;
@@ -53,15 +54,18 @@ class RunObserver final : public DrawingObserver {
   using Clock = std::chrono::steady_clock;
 
   void report(std::int64_t step) const;
+  // Throws Numerics for a picture of one colour, if the request does not allow it.
+  void expect_picture(const Image& image, std::int64_t picture) const;
   // Waits for the noise.
   Beginning& beginning();
 
   Context context_;
   std::future<NoiseDraws> noise_;
   std::optional<Beginning> beginning_;
-  std::vector<float> asked_;    // pixels or a mask, as last asked for
-  std::int64_t encoded_ = 0;    // prompts
-  std::vector<float> blended_;  // [H, W, 3] while tiles are decoded
+  std::vector<float> asked_;        // pixels or a mask, as last asked for
+  std::int64_t encoded_ = 0;        // prompts
+  std::vector<bool> flat_latents_;  // of each picture: whether they are all the same
+  std::vector<float> blended_;      // [H, W, 3] while tiles are decoded
   Stage stage_ = Stage::EncodePrompt;
   Clock::time_point start_;
 };

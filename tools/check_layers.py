@@ -58,7 +58,7 @@ LIBRARY_RULE = {
     "cuda": {"backend/cuda"},
     "cublas": {"backend/cuda"},
     "pcre2": {"tokenizer"},
-    "utf8proc": {"tokenizer"},
+    "utf8proc": {"tokenizer", "cli"},
     "simdjson": {"tokenizer"},
     "png": {"image"},
     "turbojpeg": {"image"},

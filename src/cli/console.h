@@ -2,6 +2,7 @@
 // a terminal and is plain text elsewhere.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <functional>
 #include <mutex>
@@ -38,6 +39,8 @@ class Console {
   Console(const Console&) = delete;
   Console& operator=(const Console&) = delete;
 
+  void set_verbosity(Verbosity verbosity) { verbosity_ = verbosity; }
+
   void always(std::string_view line);
   void note(std::string_view line);    // unless quiet
   void detail(std::string_view line);  // when verbose
@@ -54,7 +57,7 @@ class Console {
   void redraw();
   void erase();
 
-  const Verbosity verbosity_;
+  std::atomic<Verbosity> verbosity_;
   const ConsoleStyle style_;
   const std::function<void(std::string_view)> write_;
   const std::function<double()> clock_;

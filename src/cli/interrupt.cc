@@ -34,6 +34,18 @@ Interrupt::~Interrupt() {
   thread_.join();
 }
 
+std::stop_token Interrupt::token() const {
+  const std::lock_guard lock(mutex_);
+  return stop_.get_token();
+}
+
+void Interrupt::renew() {
+  const std::lock_guard lock(mutex_);
+  if (signal_ == 0) return;
+  stop_ = std::stop_source();
+  signal_ = 0;
+}
+
 void Interrupt::wait(const std::function<void()>& before_exit) {
   for (;;) {
     int signal = 0;
@@ -42,8 +54,13 @@ void Interrupt::wait(const std::function<void()>& before_exit) {
       before_exit();
       _exit(128 + signal_);
     }
-    signal_ = signal;
-    stop_.request_stop();
+    std::stop_source stop;
+    {
+      const std::lock_guard lock(mutex_);
+      signal_ = signal;
+      stop = stop_;
+    }
+    stop.request_stop();
   }
 }
 

@@ -7,6 +7,7 @@
 
 #include <atomic>
 #include <functional>
+#include <mutex>
 #include <stop_token>
 #include <thread>
 
@@ -28,14 +29,19 @@ class Interrupt {
   // at most once.
   void watch(std::function<void()> before_exit);
 
-  std::stop_token token() const { return stop_.get_token(); }
+  // Of the work that begins now: it hears of signals until the next renew().
+  std::stop_token token() const;
   // The signal that came first; 0 when none did.
   int signal() const { return signal_; }
+  // Forgets a signal that came, when what it stopped has ended and the program goes on: the next is
+  // a first one again. Tokens from before stay stopped.
+  void renew();
 
  private:
   void wait(const std::function<void()>& before_exit);
 
-  std::stop_source stop_;
+  mutable std::mutex mutex_;
+  std::stop_source stop_;  // guarded by mutex_
   std::atomic<int> signal_{0};
   std::atomic<bool> done_{false};
   int wake_signal_ = 0;  // one of those that the thread waits for

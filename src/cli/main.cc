@@ -21,6 +21,7 @@
 #include "cli/plan.h"
 #include "cli/process.h"
 #include "cli/pull.h"
+#include "cli/repl.h"
 #include "cli/show_metadata.h"
 #include "cli/verify.h"
 
@@ -44,6 +45,9 @@ struct Runner {
   int operator()(const zimage::cli::GenerateOptions& options) const {
     zimage::cli::generate(options, interrupt);
     return 0;
+  }
+  int operator()(const zimage::cli::ReplOptions& options) const {
+    return zimage::cli::repl(options, interrupt);
   }
   int operator()(const zimage::cli::InfoOptions& options) const {
     zimage::cli::info(options);
@@ -97,6 +101,8 @@ int main(int argc, char** argv) {
       interrupted = generate->draw.count == 1
                         ? "interrupted; no picture was written"
                         : "interrupted; no picture was written but those whose path was printed";
+    } else if (std::holds_alternative<zimage::cli::ReplOptions>(command)) {
+      interrupted = "interrupted; no picture was written but those whose path was printed";
     } else if (std::holds_alternative<zimage::cli::ConvertOptions>(command)) {
       interrupted = "interrupted; nothing was written";
     } else if (std::holds_alternative<zimage::cli::PullOptions>(command)) {

@@ -30,6 +30,7 @@ constexpr const char* kMainFooter =
     "Examples:\n"
     "  zimage generate -p \"a red heart on a black background\"\n"
     "  zimage generate --help\n"
+    "  zimage repl\n"
     "  zimage show-metadata heart.png\n"
     "  zimage info\n"
     "  zimage models\n"
@@ -55,6 +56,21 @@ constexpr const char* kGenerateFooter =
     "Each picture's path is printed to standard output, everything else to standard error. It\n"
     "carries the request, enough to draw it again: in a PNG as text chunks \"parameters\" and\n"
     "\"zimage\", else in EXIF.\n"
+    "\n";
+
+constexpr const char* kReplFooter =
+    "Examples:\n"
+    "  zimage repl\n"
+    "  zimage repl --size 256x256 --seed 7 -o pictures/\n"
+    "  printf '%s\\n' \"a red apple\" \"/set steps 4\" \"a green leaf\" | zimage repl\n"
+    "\n"
+    "Keeps the model loaded and draws each line that is typed; /help lists what else a line can "
+    "be.\n"
+    "The options are the values to begin with. Lines that were typed come back with the arrow "
+    "keys,\n"
+    "in later runs too ($XDG_STATE_HOME/zimage/history). Ctrl-C stops a picture, Ctrl-D ends. "
+    "Lines\n"
+    "of a file or a pipe are read to the end; the exit code is 1 if one of them failed.\n"
     "\n";
 
 constexpr const char* kInfoFooter =
@@ -167,18 +183,14 @@ void add_draw_options(CLI::App& app, DrawOptions& options) {
   add_machine_options(app, options);
 }
 
-void add_generate(CLI::App& app, GenerateOptions& options) {
-  add_text(app, "-p,--prompt", "TEXT", options.prompt,
-           "What to draw, in any language; may be empty (required, or --prompt-file)");
-  add_text(app, "--prompt-file", "FILE", options.prompt_file,
-           "Read the prompt from a file; - is standard input (required, or --prompt)");
+// All of `generate` but the prompt.
+void add_drawing(CLI::App& app, GenerateOptions& options) {
   add_text(
       app, "-o,--output", "PATH", options.output,
       "A file, or a folder for the default name zimage-SEED.png, .jpg or .webp; - is standard "
       "output.\n"
       "An existing file is kept: the next free name is taken. Of several pictures: name-1.png,\n"
       "name-2.png and so on (default: the current folder)");
-  add_from_image(app, options);
   add_format(app, options);
   app.add_flag("--force", options.force, "Overwrite an existing file");
   add_draw_options(app, options.draw);
@@ -208,7 +220,22 @@ void add_generate(CLI::App& app, GenerateOptions& options) {
   app.add_flag("--json", options.draw.json,
                "Print one line of JSON for each picture instead of its path")
       ->group("Messages");
+}
+
+void add_generate(CLI::App& app, GenerateOptions& options) {
+  add_text(app, "-p,--prompt", "TEXT", options.prompt,
+           "What to draw, in any language; may be empty (required, or --prompt-file)");
+  add_text(app, "--prompt-file", "FILE", options.prompt_file,
+           "Read the prompt from a file; - is standard input (required, or --prompt)");
+  add_from_image(app, options);
+  add_drawing(app, options);
   app.footer(std::string(kGenerateFooter) + kExitCodes);
+}
+
+void add_repl(CLI::App& app, GenerateOptions& options) {
+  options.draw.keep = Keep::Auto;  // it draws again and again
+  add_drawing(app, options);
+  app.footer(std::string(kReplFooter) + kExitCodes);
 }
 
 void add_info(CLI::App& app, InfoOptions& options) {
@@ -310,16 +337,17 @@ CLI::App& chosen(CLI::App& app) {
   throw Error(ErrorCode::InvalidArgument, fmt::format("{} (see {} --help)", message, path));
 }
 
+constexpr std::pair<const char*, const char*> kExclusive[] = {
+    {"--size", "--width"},   {"--size", "--height"},  {"--prompt", "--prompt-file"},
+    {"--steps", "--sigmas"}, {"--config", "--model"}, {"--random-weights", "--weights-cache"},
+    {"--quiet", "--verbose"}};
+
 void check_exclusions(const CLI::App& command) {
   const auto given = [&command](const char* name) {
     const CLI::Option* option = command.get_option_no_throw(name);
     return option != nullptr && option->count() > 0;
   };
-  const std::pair<const char*, const char*> exclusive[] = {
-      {"--size", "--width"},   {"--size", "--height"},  {"--prompt", "--prompt-file"},
-      {"--steps", "--sigmas"}, {"--config", "--model"}, {"--random-weights", "--weights-cache"},
-      {"--quiet", "--verbose"}};
-  for (const auto& [a, b] : exclusive) {
+  for (const auto& [a, b] : kExclusive) {
     if (given(a) && given(b)) {
       throw Error(ErrorCode::InvalidArgument, fmt::format("{} and {} exclude each other", a, b));
     }
@@ -378,7 +406,57 @@ std::optional<ShowText> parse(CLI::App& app, const std::vector<std::string>& arg
   return std::nullopt;
 }
 
+// The longest of an option's names, without dashes.
+std::string setting_name(const CLI::Option& option) {
+  return option.get_lnames().empty() ? option.get_name() : option.get_lnames().front();
+}
+
+// What of a command line is to be changed later, option by option.
+Settings settings_of(const CLI::App& app) {
+  Settings settings;
+  for (const CLI::Option* option : app.get_options()) {
+    if (option->count() == 0) continue;
+    const bool is_flag = option->get_expected_max() == 0;
+    settings[setting_name(*option)] =
+        is_flag ? std::nullopt : std::optional<std::string>(option->results().back());
+  }
+  return settings;
+}
+
 }  // namespace
+
+GenerateOptions drawing_options(const Settings& settings) {
+  std::vector<std::string> arguments;
+  for (const auto& [name, value] : settings)
+    arguments.push_back("--" + name + (value ? "=" + *value : ""));
+  GenerateOptions options;
+  CLI::App app("", "zimage repl");
+  add_repl(app, options);
+  parse(app, arguments);
+  check_exclusions(app);
+  return options;
+}
+
+std::vector<OptionText> drawing_option_texts() {
+  GenerateOptions options;
+  CLI::App app;
+  add_repl(app, options);
+  std::vector<OptionText> texts;
+  for (const CLI::Option* option : app.get_options()) {
+    if (option == app.get_help_ptr()) continue;
+    texts.push_back({.name = setting_name(*option),
+                     .names = option->get_name(false, true),
+                     .value = option->get_expected_max() == 0 ? "" : option->get_type_name(),
+                     .help = option->get_description(),
+                     .group = option->get_group(),
+                     .excludes = {}});
+    for (const auto& [a, b] : kExclusive) {
+      if ("--" + texts.back().name == a) texts.back().excludes.emplace_back(b + 2);
+      if ("--" + texts.back().name == b) texts.back().excludes.emplace_back(a + 2);
+    }
+  }
+  return texts;
+}
 
 Command parse_arguments(const std::vector<std::string>& arguments) {
   CLI::App app("Draws pictures from text with Z-Image-Turbo.", "zimage");
@@ -388,6 +466,7 @@ Command parse_arguments(const std::vector<std::string>& arguments) {
   app.footer(std::string(kMainFooter) + "\n" + kExitCodes);
 
   GenerateOptions generate;
+  GenerateOptions repl;
   InfoOptions info;
   BenchOptions bench;
   PlanOptions plan;
@@ -398,6 +477,8 @@ Command parse_arguments(const std::vector<std::string>& arguments) {
   ConvertOptions convert;
   ShowMetadataOptions show_metadata;
   CLI::App* generate_app = app.add_subcommand("generate", "Draw pictures from a prompt");
+  CLI::App* repl_app =
+      app.add_subcommand("repl", "Draw one prompt after the other, with the model kept loaded");
   CLI::App* info_app =
       app.add_subcommand("info", "Print a model's parts, sizes, dtypes and parameter counts");
   CLI::App* bench_app =
@@ -409,6 +490,7 @@ Command parse_arguments(const std::vector<std::string>& arguments) {
   CLI::App* convert_app =
       app.add_subcommand("convert", "Write a model, or a part of it, in another encoding");
   add_generate(*generate_app, generate);
+  add_repl(*repl_app, repl);
   add_info(*info_app, info);
   CLI::App* plan_app =
       app.add_subcommand("plan", "Print the memory that pictures would need, loading nothing");
@@ -424,12 +506,14 @@ Command parse_arguments(const std::vector<std::string>& arguments) {
 
   if (const auto show = parse(app, arguments)) return *show;
   if (&chosen(app) == &app) {
-    throw Error(ErrorCode::InvalidArgument,
-                "a command is needed: generate, show-metadata, info, plan, models, verify, pull, "
-                "convert or bench "
-                "(see zimage --help)");
+    throw Error(
+        ErrorCode::InvalidArgument,
+        "a command is needed: generate, repl, show-metadata, info, plan, models, verify, pull, "
+        "convert or bench "
+        "(see zimage --help)");
   }
   check_exclusions(chosen(app));
+  if (*repl_app) return ReplOptions{.settings = settings_of(*repl_app), .drawing = repl};
   if (*info_app) return info;
   if (*bench_app) return bench;
   if (*plan_app) return plan;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <set>
 #include <string>
@@ -86,6 +87,15 @@ struct GenerateOptions {
   bool force = false;
 };
 
+// Options of `generate` that were given: their long names without dashes, and the text of their
+// values, absent for those that take none.
+using Settings = std::map<std::string, std::optional<std::string>>;
+
+struct ReplOptions {
+  Settings settings;        // to begin with
+  GenerateOptions drawing;  // what they mean
+};
+
 struct InfoOptions {
   ModelOptions model;
   bool json = false;
@@ -160,12 +170,27 @@ struct ShowText {
 };
 
 using Command =
-    std::variant<ShowText, GenerateOptions, InfoOptions, BenchOptions, PlanOptions, ModelsOptions,
-                 VerifyOptions, PullOptions, ConvertOptions, ShowMetadataOptions>;
+    std::variant<ShowText, GenerateOptions, ReplOptions, InfoOptions, BenchOptions, PlanOptions,
+                 ModelsOptions, VerifyOptions, PullOptions, ConvertOptions, ShowMetadataOptions>;
 
 // `arguments` are those after the program's name. Throws InvalidArgument: an unknown command or
 // option (with the one that was probably meant), a value that has no meaning, options that exclude
 // each other.
 Command parse_arguments(const std::vector<std::string>& arguments);
+
+// What `settings` mean, by the rules of the command line: of a drawing without its prompt. Throws
+// as parse_arguments() does.
+GenerateOptions drawing_options(const Settings& settings);
+
+// An option of those settings, as help tells it.
+struct OptionText {
+  std::string name;                   // long, without dashes
+  std::string names;                  // "-s,--steps"
+  std::string value;                  // what stands for its value; empty for one that takes none
+  std::string help;                   // ends with its range and its default
+  std::string group;                  // "Machine"
+  std::vector<std::string> excludes;  // names of those that cannot be given beside it
+};
+std::vector<OptionText> drawing_option_texts();
 
 }  // namespace zimage::cli

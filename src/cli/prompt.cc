@@ -42,7 +42,9 @@ std::string without_marks(std::string text) {
   return text;
 }
 
-void check_text(const std::string& source, const std::string& text) {
+}  // namespace
+
+void check_prompt(const std::string& source, const std::string& text) {
   if (const auto at = find_invalid_utf8(text)) {
     throw Error(ErrorCode::InvalidArgument,
                 fmt::format("{}: expected UTF-8, found byte 0x{:02x} at offset {}", source,
@@ -54,11 +56,9 @@ void check_text(const std::string& source, const std::string& text) {
   }
 }
 
-}  // namespace
-
 std::string read_prompt(const GenerateOptions& options, std::istream& standard_input) {
   if (options.prompt) {
-    check_text("--prompt", *options.prompt);
+    check_prompt("--prompt", *options.prompt);
     return *options.prompt;
   }
   const std::string& name = *options.prompt_file;
@@ -70,7 +70,7 @@ std::string read_prompt(const GenerateOptions& options, std::istream& standard_i
       throw Error(ErrorCode::NotFound, fmt::format("{}: {}", source, std::strerror(errno)));
   }
   std::string text = read_all(name == "-" ? standard_input : file, source);
-  check_text(source, text);
+  check_prompt(source, text);
   return without_marks(std::move(text));
 }
 

@@ -5,7 +5,7 @@ import re
 
 from program import MODEL, ProgramTest, environment, main
 
-COMMANDS = "generate info plan models verify pull convert bench".split()
+COMMANDS = "generate repl show-metadata info plan models verify pull convert bench".split()
 # A first line of an option: its names, and what stands for its value.
 OPTION = re.compile(r"  (-\w(?:,--?[\w-]+)*|--[\w-]+(?:,--?[\w-]+)*)(?: ([A-Za-z]\S*))?(?:  |$)")
 RANGE = re.compile(r"(above )?(\d[\w.]*) (?:up )?to (\d[\w.]*)")
@@ -19,7 +19,7 @@ FREE = {"TEXT", "FILE", "FOLDER", "PATH", "MODEL", "REVISION", "GLOB"}
 
 class Help(ProgramTest):
     def test_every_level_has_help_with_examples(self):
-        for command in ([], ["generate"], ["info"], ["bench"]):
+        for command in ([], ["generate"], ["repl"], ["info"], ["bench"]):
             for flag in ("-h", "--help"):
                 result = self.run_program(*command, flag)
                 self.assertEqual(result.returncode, 0)
@@ -159,7 +159,7 @@ class Refusals(ProgramTest):
             self.assert_empty()
 
     def test_commands(self):
-        self.refused([], "a command is needed: generate, show-metadata, info, plan, models, verify, pull, convert or bench")
+        self.refused([], "a command is needed: generate, repl, show-metadata, info, plan, models, verify, pull, convert or bench")
         self.refused(["generat", "-p", "x"], 'unknown command "generat"; did you mean generate?')
         self.refused(["frobnicate"], 'unknown command "frobnicate" (see zimage --help)')
 

@@ -210,8 +210,8 @@ double DrawingSession::draw(const Order& order, std::stop_token stop) {
   for (std::size_t i = 0; i < order.outputs.size(); ++i) {
     provenance.index = options.only.value_or(static_cast<std::int64_t>(i));
     const Image& image = result.images[static_cast<std::size_t>(provenance.index)];
-    const std::filesystem::path file = order.outputs[i].write(
-        encode_picture(image, metadata(provenance), order.encoding), stop);
+    const std::filesystem::path file =
+        order.outputs[i].write(encode_picture(image, metadata(provenance), order.encoding), stop);
     seconds = stage_seconds(result.timings, seconds_since(save_start), seconds_since(order.start));
     const std::string line = options.draw.json
                                  ? json_line(report(provenance, result, file.string(), seconds))

@@ -181,7 +181,7 @@ void DrawingSession::tell_notes(const Request& request) {
   }
 }
 
-double DrawingSession::draw(const Order& order, std::stop_token stop) {
+double DrawingSession::draw(const Order& order, const std::stop_token& stop) {
   const GenerateOptions& options = order.options;
   if (!options.seed) console_.note(fmt::format("seed {}", order.request.seed));
   tell_notes(order.request);

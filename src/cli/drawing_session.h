@@ -46,7 +46,7 @@ class DrawingSession {
   // standard output as soon as it is there. Machine and model of its options are not looked at.
   // Returns the seconds since the order was made. Throws what Pipeline::generate() and
   // OutputFile::write() throw; Cancelled after `stop`.
-  double draw(const Order& order, std::stop_token stop);
+  double draw(const Order& order, const std::stop_token& stop);
 
  private:
   DrawingSession(const DrawOptions& options, const ModelLocation& place, Console& console);

@@ -46,6 +46,15 @@ void Interrupt::renew() {
   signal_ = 0;
 }
 
+void Interrupt::stop_running(int signal) {
+  std::unique_lock lock(mutex_);
+  signal_ = signal;
+  const std::stop_source running = stop_;
+  lock.unlock();
+  // What waits for the token runs here, and may look at this object.
+  running.request_stop();
+}
+
 void Interrupt::wait(const std::function<void()>& before_exit) {
   for (;;) {
     int signal = 0;
@@ -54,13 +63,7 @@ void Interrupt::wait(const std::function<void()>& before_exit) {
       before_exit();
       _exit(128 + signal_);
     }
-    std::stop_source stop;
-    {
-      const std::lock_guard lock(mutex_);
-      signal_ = signal;
-      stop = stop_;
-    }
-    stop.request_stop();
+    stop_running(signal);
   }
 }
 

@@ -38,6 +38,7 @@ class Interrupt {
   void renew();
 
  private:
+  void stop_running(int signal);
   void wait(const std::function<void()>& before_exit);
 
   mutable std::mutex mutex_;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -11,7 +12,7 @@ namespace zimage::cli {
 
 class LineEditor {
  public:
-  enum class Event {
+  enum class Event : std::uint8_t {
     None,       // the line or the cursor may have changed
     Line,       // Enter: line() is whole
     Interrupt,  // Ctrl-C
@@ -37,7 +38,7 @@ class LineEditor {
   View view(std::size_t columns) const;
 
  private:
-  enum class State { Text, Escape, Sequence, SingleShift };
+  enum class State : std::uint8_t { Text, Escape, Sequence, SingleShift };
 
   Event take_text(unsigned char byte);
   Event take_control(unsigned char byte);

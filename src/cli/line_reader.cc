@@ -121,7 +121,8 @@ void LineReader::restore_terminal() {
 }
 
 LineReader::Answer LineReader::read(const std::string& sign,
-                                    const std::vector<std::string>& history, std::stop_token stop) {
+                                    const std::vector<std::string>& history,
+                                    const std::stop_token& stop) {
   const EventDescriptor stopped;
   const std::stop_callback wake(stop, [&stopped] { stopped.set(); });
   if (kind_ == Kind::Edited) return read_edited(sign, history, stopped.get());

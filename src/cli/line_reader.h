@@ -2,6 +2,8 @@
 // when the program is told to stop.
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
 #include <stop_token>
 #include <string>
 #include <vector>
@@ -12,13 +14,13 @@ namespace zimage::cli {
 
 class LineReader {
  public:
-  enum class Kind {
+  enum class Kind : std::uint8_t {
     Edited,  // a terminal whose keys are read one by one, shown on standard error
     Plain,   // a terminal that edits lines itself, where TERM is "dumb" or standard error elsewhere
     Piped,   // no terminal: no sign is shown
   };
   struct Answer {
-    enum class Event {
+    enum class Event : std::uint8_t {
       Line,
       Interrupt,  // Ctrl-C, on a terminal
       End,        // of the input, or Ctrl-D
@@ -37,7 +39,7 @@ class LineReader {
   // The next line, behind `sign` on a terminal. `history`, oldest first, comes with the arrow keys.
   // Throws Cancelled when `stop` is set while it waits, and Io.
   Answer read(const std::string& sign, const std::vector<std::string>& history,
-              std::stop_token stop);
+              const std::stop_token& stop);
 
   // Gives a terminal back as it was, from any thread: for the end of the process.
   static void restore_terminal();

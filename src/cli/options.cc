@@ -406,6 +406,21 @@ std::optional<ShowText> parse(CLI::App& app, const std::vector<std::string>& arg
   return std::nullopt;
 }
 
+void set_up(CLI::App& app) {
+  app.get_formatter()->column_width(26);
+  app.set_help_flag("-h,--help", "Print this help");
+  app.set_version_flag("--version", fmt::format("zimage {}", version()), "Print the version");
+  app.footer(std::string(kMainFooter) + "\n" + kExitCodes);
+}
+
+void check_command(CLI::App& app) {
+  if (&chosen(app) != &app) return;
+  throw Error(
+      ErrorCode::InvalidArgument,
+      "a command is needed: generate, repl, show-metadata, info, plan, models, verify, pull, "
+      "convert or bench (see zimage --help)");
+}
+
 // The longest of an option's names, without dashes.
 std::string setting_name(const CLI::Option& option) {
   return option.get_lnames().empty() ? option.get_name() : option.get_lnames().front();
@@ -460,11 +475,7 @@ std::vector<OptionText> drawing_option_texts() {
 
 Command parse_arguments(const std::vector<std::string>& arguments) {
   CLI::App app("Draws pictures from text with Z-Image-Turbo.", "zimage");
-  app.get_formatter()->column_width(26);
-  app.set_help_flag("-h,--help", "Print this help");
-  app.set_version_flag("--version", fmt::format("zimage {}", version()), "Print the version");
-  app.footer(std::string(kMainFooter) + "\n" + kExitCodes);
-
+  set_up(app);
   GenerateOptions generate;
   GenerateOptions repl;
   InfoOptions info;
@@ -505,13 +516,7 @@ Command parse_arguments(const std::vector<std::string>& arguments) {
   add_show_metadata(*metadata_app, show_metadata);
 
   if (const auto show = parse(app, arguments)) return *show;
-  if (&chosen(app) == &app) {
-    throw Error(
-        ErrorCode::InvalidArgument,
-        "a command is needed: generate, repl, show-metadata, info, plan, models, verify, pull, "
-        "convert or bench "
-        "(see zimage --help)");
-  }
+  check_command(app);
   check_exclusions(chosen(app));
   if (*repl_app) return ReplOptions{.settings = settings_of(*repl_app), .drawing = repl};
   if (*info_app) return info;

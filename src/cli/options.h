@@ -55,7 +55,6 @@ struct DrawOptions {
   double cfg_normalization = 0;
   double cfg_truncation = 1;
   PictureOptions pictures;
-  bool allow_flat = false;
   std::int64_t count = 1;  // pictures
   std::string device = "auto";
   std::string precision = "auto";
@@ -67,6 +66,7 @@ struct DrawOptions {
   std::optional<std::string> weights_cache = {};  // a folder
   int threads = 0;                                // 0: one for each core this process may use
   std::string cpu_kernel = "best";
+  bool allow_flat = false;
   bool json = false;
 };
 

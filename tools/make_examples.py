@@ -75,6 +75,15 @@ EXAMPLES = [
         ["zimage-5.webp", "zimage-6.webp"],
     ),
     (
+        "Drawn again",
+        "A picture says how it was drawn, and is drawn again from that, with what is to be different.",
+        [
+            "zimage show-metadata apple.webp",
+            "zimage generate --from-image apple.webp --seed 8 -o again.webp --quality 80",
+        ],
+        ["again.webp"],
+    ),
+    (
         "Before it is drawn",
         "What a request needs is known before anything is loaded; more than there is is refused, with the sizes that fit.",
         ["zimage plan --size 256x256,512x512", "zimage info"],

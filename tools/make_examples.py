@@ -32,14 +32,14 @@ EXAMPLES = [
     (
         "Any language, any size",
         "What is no multiple of 16 is drawn on the next one and cropped.",
-        ['zimage generate -p "一只猫" --seed 42 --size 320x200 -o cat.webp --quality 80'],
+        ['zimage generate -p "一只猫" --seed 42 --size 250x230 -o cat.webp --quality 80'],
         ["cat.webp"],
     ),
     (
         "Several pictures at once",
         "One prompt, one seed, the noise of the reference's batch.",
-        ['zimage generate -p "a yellow star" --seed 7 -n 3 -o star.webp --quality 80'],
-        ["star-1.webp", "star-2.webp", "star-3.webp"],
+        ['zimage generate -p "a yellow star" --seed 7 -n 2 -o star.webp --quality 80'],
+        ["star-1.webp", "star-2.webp"],
     ),
     (
         "Steps and samplers",
@@ -53,7 +53,7 @@ EXAMPLES = [
     (
         "Guidance and a negative prompt",
         "Two forwards a step, away from what is not wanted.",
-        ['zimage generate -p "a panda next to a cake" --negative "red" --guidance 3 --steps 6 --seed 42 -o panda.webp --quality 80'],
+        ['zimage generate -p "a panda next to a cake" --negative "red" --guidance 0.5 --seed 42 -o panda.webp --quality 80'],
         ["panda.webp"],
     ),
     (
@@ -71,7 +71,7 @@ EXAMPLES = [
     (
         "Line after line",
         "`zimage repl` keeps the model loaded. On a terminal lines are edited, and come back with the arrow keys.",
-        ['printf \'%s\\n\' "a blue ball" "/set steps 4" "/again" | zimage repl --seed 5 --format webp --quality 80'],
+        ['printf \'%s\\n\' "a green leaf" "/set steps 4" "/again" | zimage repl --seed 5 --format webp --quality 80'],
         ["zimage-5.webp", "zimage-6.webp"],
     ),
     (

@@ -52,8 +52,7 @@ class Examples(ProgramTest):
         self.assertEqual(set(there), named)
         self.assertLess(sum(map(len, there.values())), 60_000)
         for _, _, commands, names in make_examples.EXAMPLES:
-            prompts = [re.search(r'(?:-p|%s\\n\') "([^"]*)"', command) for command in commands]
-            prompts = [match.group(1) for match in prompts if match]
+            prompts = re.findall(r'"([^"]{3,})"', " ".join(commands))
             # What is drawn again has the prompt of the other picture.
             if any("--from-image" in command for command in commands):
                 continue

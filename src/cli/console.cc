@@ -84,6 +84,13 @@ void Console::note(std::string_view line) {
   if (verbosity_ != Verbosity::Quiet) print(line);
 }
 
+void Console::picture(std::string_view bytes) {
+  if (verbosity_ == Verbosity::Quiet) return;
+  const std::scoped_lock lock(mutex_);
+  erase();
+  write_(bytes);
+}
+
 void Console::detail(std::string_view line) {
   if (verbosity_ == Verbosity::Verbose) print(line);
 }

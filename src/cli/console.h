@@ -49,6 +49,9 @@ class Console {
   // The same where it can be redrawn, and nothing elsewhere: for what changes many times a second.
   void live(std::string_view line);
   void progress(const Progress& progress);
+  // Bytes for the terminal, ended by a line end, as they are; not when quiet. The caller knows that
+  // it is one that shows them.
+  void picture(std::string_view bytes);
   // Removes the progress line.
   void clear();
 

@@ -18,6 +18,7 @@
 #include "cli/picture_options.h"
 #include "cli/pipeline_options.h"
 #include "cli/plan.h"
+#include "cli/previews.h"
 #include "cli/progress.h"
 #include "cli/prompt.h"
 
@@ -197,8 +198,10 @@ double DrawingSession::draw(const Order& order, const std::stop_token& stop) {
                         .sources = order.sources};
   check_encodable(*provenance.request.width, *provenance.request.height, metadata(provenance),
                   order.encoding.format);
+  Previews previews(options, order.outputs, console_, stop);
   const Result result = pipeline_.generate(
-      order.request, [this](const Progress& progress) { console_.progress(progress); }, stop);
+      order.request, [this](const Progress& progress) { console_.progress(progress); }, stop,
+      previews.sink());
   console_.clear();
   tell_result(console_, result);
 
@@ -216,6 +219,7 @@ double DrawingSession::draw(const Order& order, const std::stop_token& stop) {
     const std::string line = options.draw.json
                                  ? json_line(report(provenance, result, file.string(), seconds))
                                  : file.string();
+    previews.show(image);
     if (!order.outputs[i].is_standard_output()) {
       print_to_stdout(line + "\n");
     } else if (options.draw.json) {

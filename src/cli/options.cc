@@ -228,6 +228,7 @@ void add_generate(CLI::App& app, GenerateOptions& options) {
   add_text(app, "--prompt-file", "FILE", options.prompt_file,
            "Read the prompt from a file; - is standard input (required, or --prompt)");
   add_from_image(app, options);
+  add_show(app, options.show);
   add_drawing(app, options);
   app.footer(std::string(kGenerateFooter) + kExitCodes);
 }
@@ -379,7 +380,8 @@ std::set<std::string> given_options(const CLI::App& command) {
   std::set<std::string> names;
   for (const CLI::Option* option : command.get_options()) {
     if (option->count() == 0) continue;
-    for (const std::string& name : option->get_lnames()) names.insert("--" + name);
+    for (const std::string& name : option->get_lnames())
+      names.insert(std::string("--").append(name));
   }
   return names;
 }

@@ -70,8 +70,16 @@ struct DrawOptions {
   bool json = false;
 };
 
+// What a person sees of pictures.
+struct ShowOptions {
+  std::int64_t every = 0;         // evaluations between previews; 0: none
+  bool picture = false;           // in the terminal, when it is done
+  std::string graphics = "auto";  // or kitty, iterm2, sixel, none
+};
+
 struct GenerateOptions {
   DrawOptions draw;
+  ShowOptions show;
   std::optional<PictureFormat> format = {};  // absent: by the output's name, else PNG
   int quality = 90;
   std::optional<std::string> from_image = {};  // a picture whose request fills in what is not given

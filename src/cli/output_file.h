@@ -29,6 +29,8 @@ class OutputFile {
   // Throws as the constructor does, and InvalidArgument where the place is no regular file.
   std::vector<OutputFile> for_pictures(std::int64_t count) const;
 
+  // As the user knows it: the name that is wanted.
+  const std::filesystem::path& path() const { return path_; }
   bool is_standard_output() const { return kind_ == Kind::StandardOutput; }
 
   // Writes and returns the name that the file got. Overwrite::Never takes `name`, or the first of

@@ -7,6 +7,7 @@
 #include "cli/values.h"
 #include "hub/digest.h"
 #include "image/decode.h"
+#include "pipeline/request_limits.h"
 
 namespace zimage::cli {
 namespace {
@@ -62,6 +63,30 @@ void add_from_image(CLI::App& app, GenerateOptions& options) {
            "Draw a picture again as its metadata says, zimage's or A1111's; every other option\n"
            "overrides what the file holds, and the model is that of -m (default: none)")
       ->group("Picture");
+}
+
+void add_show(CLI::App& app, ShowOptions& options) {
+  add_value(
+      app, "--preview", "N",
+      [&options](const std::string& text) {
+        options.every = parse_small_count("--preview", text, static_cast<int>(kMaxSteps));
+      },
+      "After every N steps show in the terminal what the picture will be, an eighth of its size;\n"
+      "where the terminal shows no pictures, in a file NAME-preview.png beside the picture, which\n"
+      "each preview replaces (1 to " +
+          std::to_string(kMaxSteps) + "; default: none)")
+      ->group("While drawing");
+  app.add_flag("--show", options.picture, "Show the picture in the terminal when it is done")
+      ->group("While drawing");
+  add_value(
+      app, "--terminal-graphics", "KIND",
+      [&options](const std::string& text) {
+        options.graphics =
+            parse_choice("--terminal-graphics", text, {"auto", "kitty", "iterm2", "sixel", "none"});
+      },
+      "How the terminal shows pictures: kitty, iterm2, sixel, none, or auto, by its environment\n"
+      "variables; nothing is sent to what is no terminal (default: auto)")
+      ->group("While drawing");
 }
 
 void add_format(CLI::App& app, GenerateOptions& options) {

@@ -17,6 +17,9 @@ void add_allow_flat(CLI::App& app, DrawOptions& options);
 // --from-image.
 void add_from_image(CLI::App& app, GenerateOptions& options);
 
+// --preview, --show, --terminal-graphics.
+void add_show(CLI::App& app, ShowOptions& options);
+
 // --format, --quality.
 void add_format(CLI::App& app, GenerateOptions& options);
 

@@ -155,7 +155,7 @@ TEST(FromPicture, EncodesInTilesWhereMemoryIsShort) {
   request.steps = 1;
   Pipeline whole({.model = kModel, .keep = Keep::None});
   const std::size_t needed = whole.plan(request).of(Stage::EncodeImage).total;
-  Pipeline tight({.model = kModel, .keep = Keep::None, .memory_limit = needed - (40U << 20)});
+  Pipeline tight({.model = kModel, .keep = Keep::None, .memory_limit = needed - (30U << 20)});
   const Plan plan = tight.plan(request);
   ASSERT_GT(plan.encoder_tile, 0);
   EXPECT_LE(plan.total, plan.available);

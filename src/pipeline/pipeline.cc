@@ -11,6 +11,7 @@
 #include "backend/profile/profile_backend.h"
 #include "image/pixels.h"
 #include "pipeline/check_request.h"
+#include "pipeline/latent_rgb.h"
 #include "pipeline/make_backend.h"
 #include "pipeline/parts.h"
 #include "pipeline/residency.h"
@@ -66,6 +67,19 @@ Source source_of(const Request& request) {
   return request.mask.empty() ? Source::Picture : Source::MaskedPicture;
 }
 
+// A map in the decoder's terms as pixels [H, W, 3], -1 to 1. Activations are reserved.
+std::vector<float> decoded(const Run& run, const VaeDecoder& vae, const std::vector<float>& map,
+                           const LatentShape& shape) {
+  Arena::Frame frame(run.arena);
+  const std::int64_t scale = vae.config().scale();
+  const Tensor latents = frame.make(DType::F32, {shape.rows, shape.columns, shape.channels});
+  run.backend.upload(latents, map.data());
+  const Tensor pixels =
+      frame.make(run.backend.activation_dtype(), {shape.rows * scale, shape.columns * scale, 3});
+  vae.decode(run, pixels, latents);
+  return to_host(run, pixels);
+}
+
 }  // namespace
 
 std::string_view version() {
@@ -105,7 +119,8 @@ class Pipeline::Impl {
   }
   Request complete(const Request& request) const;
   Plan plan(const Request& request);
-  Result generate(const Request& request, const ProgressFn& progress, std::stop_token stop);
+  Result generate(const Request& request, const ProgressFn& progress, std::stop_token stop,
+                  const PreviewOptions& previews);
   std::vector<OpProfile> profile(const Request& request);
   Backend& backend() { return *backend_; }
   // Those of a pipeline with the same model that computes in f32; nothing where this one does.
@@ -115,7 +130,9 @@ class Pipeline::Impl {
 
  private:
   Result generate_on(Backend& backend, const Request& request, const ProgressFn& progress,
-                     std::stop_token stop);
+                     std::stop_token stop, const PreviewOptions& previews);
+  // Fits what makes previews to the decoder, unless that is done.
+  void fit_previews(const std::stop_token& stop);
   // Of a complete request.
   RequestTokens tokenize(const Request& request) const;
   Drawing make_drawing(const Request& request, const RequestTokens& tokens) const;
@@ -134,6 +151,7 @@ class Pipeline::Impl {
   std::size_t limit_;        // 0: none
   std::size_t process_ = 0;  // Plan::process, once known
   Activations activations_;
+  std::optional<LatentRgb> latent_rgb_;
 };
 
 Request Pipeline::Impl::complete(const Request& request) const {
@@ -234,13 +252,39 @@ void Pipeline::Impl::release() {
 }
 
 Result Pipeline::Impl::generate(const Request& request, const ProgressFn& progress,
-                                std::stop_token stop) {
-  return generate_on(*backend_, request, progress, std::move(stop));
+                                std::stop_token stop, const PreviewOptions& previews) {
+  if (previews.is_on()) {
+    static_cast<void>(complete(request));  // what is refused costs nothing
+    fit_previews(stop);
+  }
+  return generate_on(*backend_, request, progress, std::move(stop), previews);
+}
+
+void Pipeline::Impl::fit_previews(const std::stop_token& stop) {
+  if (latent_rgb_) return;
+  constexpr std::int64_t kSide = 128;
+  const Request request =
+      complete({.prompt = "", .width = kSide, .height = kSide, .steps = 1, .guidance = 0.0});
+  const RequestTokens tokens = tokenize(request);
+  const Drawing drawing = make_drawing(request, tokens);
+  const Plan needed = plan(drawing);
+  refuse_unfit(needed, request, tokens);
+  backend_->reserve_scratch(needed.of(Stage::Decode).workspace);
+  if (needed.keep == Keep::None) release();
+  parts_.load(Stage::Decode, needed.of(Stage::Decode).streamed, stop);
+  activations_.reserve(needed.of(Stage::Decode).activations);
+  {
+    const Run run{.backend = *backend_, .arena = activations_.arena(), .stop = stop};
+    const std::vector<float> map = fitting_map(drawing.latent, drawing.latent_scale);
+    latent_rgb_.emplace(map, decoded(run, *parts_.loaded().vae, map, drawing.latent),
+                        drawing.latent);
+  }
+  if (needed.keep == Keep::None) release();
 }
 
 std::vector<OpProfile> Pipeline::Impl::profile(const Request& request) {
   ProfileBackend profiler(*backend_);
-  generate_on(profiler, request, {}, {});
+  generate_on(profiler, request, {}, {}, {});
   std::vector<OpProfile> profiles;
   for (const auto& [name, total] : profiler.totals()) {
     profiles.push_back({name, total.calls, total.seconds, total.flops});
@@ -250,7 +294,8 @@ std::vector<OpProfile> Pipeline::Impl::profile(const Request& request) {
 
 // `backend` is backend_ or forwards to it: the networks' memory is backend_'s.
 Result Pipeline::Impl::generate_on(Backend& backend, const Request& request,
-                                   const ProgressFn& progress, std::stop_token stop) {
+                                   const ProgressFn& progress, std::stop_token stop,
+                                   const PreviewOptions& previews) {
   Result result;
   result.request = complete(request);
   result.precision = options_.precision;
@@ -284,7 +329,9 @@ Result Pipeline::Impl::generate_on(Backend& backend, const Request& request,
                         .progress = progress,
                         .request = result.request,
                         .drawing = drawing,
-                        .source = source},
+                        .source = source,
+                        .previews = previews.is_on() ? &previews : nullptr,
+                        .latent_rgb = latent_rgb_ ? &*latent_rgb_ : nullptr},
                        std::move(noise));
   try {
     draw(run, parts_.loaded(), drawing, observer);
@@ -307,12 +354,12 @@ Pipeline::~Pipeline() = default;
 Pipeline::Pipeline(Pipeline&&) noexcept = default;
 Pipeline& Pipeline::operator=(Pipeline&&) noexcept = default;
 
-Result Pipeline::generate(const Request& request, const ProgressFn& progress,
-                          std::stop_token stop) {
+Result Pipeline::generate(const Request& request, const ProgressFn& progress, std::stop_token stop,
+                          const PreviewOptions& previews) {
   std::string problem;
   std::optional<PipelineOptions> options;
   try {
-    return impl_->generate(request, progress, stop);
+    return impl_->generate(request, progress, stop, previews);
   } catch (const Error& error) {
     options = impl_->safer_options();
     if (error.code() != ErrorCode::Numerics || !options) throw;
@@ -320,7 +367,7 @@ Result Pipeline::generate(const Request& request, const ProgressFn& progress,
   }
   impl_->release();
   try {
-    Result result = Impl(*options).generate(request, progress, std::move(stop));
+    Result result = Impl(*options).generate(request, progress, std::move(stop), previews);
     result.repeated = "drawn again in precision exact: " + problem;
     return result;
   } catch (const Error& error) {

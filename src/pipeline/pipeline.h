@@ -95,6 +95,24 @@ struct Progress {
 };
 using ProgressFn = std::function<void(const Progress&)>;
 
+// What a picture will look like, estimated from the latents and velocity of a step.
+struct Preview {
+  Image image;               // a pixel for each 8x8 of the picture's, rounded up
+  std::int64_t picture = 0;  // which of the request's
+  std::int64_t step = 0;     // after this evaluation of the denoising, from 1
+  std::int64_t steps = 0;    // of so many
+};
+
+// Previews of a run: after each `every` evaluations but the last, of every picture of the pass, on
+// the calling thread. The estimate is linear, fitted once for the pipeline's decoder, which takes
+// the time of decoding 128x128 pixels, and of loading the decoder where it is not kept.
+struct PreviewOptions {
+  std::int64_t every = 0;  // 0: none
+  std::function<void(const Preview&)> show = {};
+
+  bool is_on() const { return every > 0 && show; }
+};
+
 // Seconds of each stage; loading of parts is counted apart.
 struct Timings {
   double load = 0;
@@ -248,7 +266,7 @@ class Pipeline {
   // of one colour, naming the stage where it was first seen. Before that a picture is drawn again
   // in precision "exact" where this pipeline's is another; progress then begins anew.
   Result generate(const Request& request, const ProgressFn& progress = {},
-                  std::stop_token stop = {});
+                  std::stop_token stop = {}, const PreviewOptions& previews = {});
 
   // The request with the model's defaults filled in. Throws InvalidArgument.
   Request complete(const Request& request) const;

@@ -13,6 +13,9 @@ namespace {
 
 // Sides of decoder tiles in latent pixels. Smaller ones would blur a picture for little memory.
 constexpr std::array<std::int64_t, 5> kTiles = {128, 96, 64, 48, 32};
+// In smaller ones the decoder's norms see too little: 38 dB from the whole picture in the worst of
+// the cases of TiledDecode, with this 44 dB.
+constexpr std::int64_t kSmallestDecoded = 48;
 constexpr std::array<Stage, 2> kLatentStages = {Stage::EncodePrompt, Stage::Denoise};
 // Sizes that are suggested are multiples of this.
 constexpr std::int64_t kSizeStep = 16;
@@ -45,6 +48,7 @@ void cut_tiles(Plan& plan, Parts& parts, Drawing drawing, Stage stage) {
   const bool encodes = stage == Stage::EncodeImage;
   for (const std::int64_t tile : kTiles) {
     if (tile >= std::max(drawing.latent.rows, drawing.latent.columns)) continue;
+    if (!encodes && tile < kSmallestDecoded) continue;
     (encodes ? drawing.encoder_tile : drawing.tile) = tile;
     planned = plan_picture(parts.planner(), parts.planned(), drawing, stage);
     add_weights(planned, parts);

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <string>
+#include <utility>
 
 #include "image/pixels.h"
 #include "pipeline/flat.h"
@@ -27,19 +28,6 @@ void expect_finite(std::span<const float> values, Stage stage, const std::string
   if (!are_finite(values)) throw_not_finite(stage, what);
 }
 
-// A tensor of the activation type as f32 in host memory.
-std::vector<float> to_host(const Run& run, const Tensor& x) {
-  Arena::Frame frame(run.arena);
-  std::vector<float> values(static_cast<std::size_t>(x.elements()));
-  Tensor widened = x;
-  if (x.dtype != DType::F32) {
-    widened = frame.make(DType::F32, x.shape);
-    run.backend.cast(widened, x);
-  }
-  run.backend.download(values.data(), widened);
-  return values;
-}
-
 // Of f32. Where the backend's memory is the process's own, it is read in place.
 bool is_finite(Backend& backend, const Tensor& x) {
   const auto count = static_cast<std::size_t>(x.elements());
@@ -56,6 +44,17 @@ std::string colour_text(const Image& image) {
                              ")";
   const bool is_black = std::max({image.rgb[0], image.rgb[1], image.rgb[2]}) <= 1;
   return is_black ? "black, " + levels : levels;
+}
+
+// Keeps the upper left width x height.
+void crop(Image& image, std::int64_t width, std::int64_t height) {
+  if (width == image.width && height == image.height) return;
+  std::uint8_t* out = image.rgb.data();
+  for (std::int64_t row = 0; row < height; ++row)
+    out = std::copy_n(image.rgb.data() + row * image.width * 3, width * 3, out);
+  image.width = width;
+  image.height = height;
+  image.rgb.resize(static_cast<std::size_t>(width * height * 3));
 }
 
 Image blank(std::int64_t width, std::int64_t height) {
@@ -98,6 +97,18 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
 }
 
 }  // namespace
+
+std::vector<float> to_host(const Run& run, const Tensor& x) {
+  Arena::Frame frame(run.arena);
+  std::vector<float> values(static_cast<std::size_t>(x.elements()));
+  Tensor widened = x;
+  if (x.dtype != DType::F32) {
+    widened = frame.make(DType::F32, x.shape);
+    run.backend.cast(widened, x);
+  }
+  run.backend.download(values.data(), widened);
+  return values;
+}
 
 void RunObserver::begin(Stage stage) {
   stage_ = stage;
@@ -156,8 +167,34 @@ void RunObserver::encoded(const Tensor& features) {
   report(++encoded_);
 }
 
-void RunObserver::stepped(std::int64_t evaluation, const Tensor& velocity,
-                          const Tensor& /*latents*/) {
+void RunObserver::preview(std::int64_t evaluation, const Tensor& velocity,
+                          const Tensor& latents) const {
+  const Drawing& drawing = context_.drawing;
+  const std::int64_t step = (evaluation - 1) % drawing.evaluations() + 1;
+  const PreviewOptions* const previews = context_.previews;
+  if (previews == nullptr || step % previews->every != 0 || step == drawing.evaluations()) return;
+  const std::int64_t scale = context_.parts.planned().vae->config().scale();
+  const auto level = static_cast<std::size_t>(level_of(drawing.sampler, step));
+  std::vector<float> tokens = to_host(context_.run, latents);
+  const std::vector<float> change = to_host(context_.run, velocity);
+  // The network's velocity is negated: what it leads to is x + sigma * v.
+  for (std::size_t i = 0; i < tokens.size(); ++i) tokens[i] += drawing.sigmas[level] * change[i];
+  const auto size = static_cast<std::size_t>(drawing.latent.elements());
+  std::int64_t picture = (evaluation - 1) / drawing.evaluations() * drawing.pictures_per_pass;
+  for (std::size_t at = 0; at < tokens.size(); at += size) {
+    const std::vector<float> map =
+        map_from_tokens(std::span(tokens).subspan(at, size), drawing.latent, drawing.latent_scale);
+    Image image = context_.latent_rgb->image(map, drawing.latent);
+    const auto cropped = [&](std::int64_t pixels) { return (pixels + scale - 1) / scale; };
+    crop(image, cropped(*context_.request.width), cropped(*context_.request.height));
+    previews->show({.image = std::move(image),
+                    .picture = picture++,
+                    .step = step,
+                    .steps = drawing.evaluations()});
+  }
+}
+
+void RunObserver::stepped(std::int64_t evaluation, const Tensor& velocity, const Tensor& latents) {
   // Waiting keeps progress and cancellation in step with the device; without either nothing waits,
   // and of a step that goes wrong the last latents tell.
   const Run& run = context_.run;
@@ -169,6 +206,7 @@ void RunObserver::stepped(std::int64_t evaluation, const Tensor& velocity,
       throw_not_finite(stage_, "the velocity of step " + std::to_string(step));
   }
   report(evaluation);
+  preview(evaluation, velocity, latents);
 }
 
 void RunObserver::denoised(std::span<const float> latents) {

@@ -9,6 +9,7 @@
 
 #include "pipeline/activations.h"
 #include "pipeline/beginning.h"
+#include "pipeline/latent_rgb.h"
 #include "pipeline/parts.h"
 #include "pipeline/source_picture.h"
 
@@ -27,6 +28,9 @@ class RunObserver final : public DrawingObserver {
     const Request& request;  // complete
     const Drawing& drawing;
     const SourcePicture& source;  // empty without an init image
+    // Absent where no previews are asked for.
+    const PreviewOptions* previews = nullptr;
+    const LatentRgb* latent_rgb = nullptr;
   };
   RunObserver(const Context& context, std::future<NoiseDraws> noise)
       : context_(context), noise_(std::move(noise)) {}
@@ -56,6 +60,8 @@ class RunObserver final : public DrawingObserver {
   void report(std::int64_t step) const;
   // Throws Numerics for a picture of one colour, if the request does not allow it.
   void expect_picture(const Image& image, std::int64_t picture) const;
+  // Shows what the pictures of a pass will be.
+  void preview(std::int64_t evaluation, const Tensor& velocity, const Tensor& latents) const;
   // Waits for the noise.
   Beginning& beginning();
 
@@ -69,5 +75,8 @@ class RunObserver final : public DrawingObserver {
   Stage stage_ = Stage::EncodePrompt;
   Clock::time_point start_;
 };
+
+// A tensor of the activation type as f32 in host memory.
+std::vector<float> to_host(const Run& run, const Tensor& x);
 
 }  // namespace zimage

@@ -34,7 +34,9 @@ def main():
 
 def environment(**changes):
     """The test's environment without what changes the program's behaviour; None removes a name."""
-    result = {k: v for k, v in os.environ.items() if k not in ("ZIMAGE_MODEL", "NO_COLOR")}
+    # The last are what terminals tell programs of themselves.
+    without = {"ZIMAGE_MODEL", "NO_COLOR", "TMUX", "TERM_PROGRAM", "LC_TERMINAL", "KITTY_WINDOW_ID", "WEZTERM_PANE"}
+    result = {k: v for k, v in os.environ.items() if k not in without}
     result["TERM"] = "xterm"
     for name, value in changes.items():
         if value is None:

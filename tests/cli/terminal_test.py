@@ -48,6 +48,23 @@ class Terminal(ProgramTest):
         os.remove(self.folder / "zimage-1.png")
         return received
 
+    def test_pictures_are_shown(self):
+        kitty = environment(KITTY_WINDOW_ID="1")
+        wanted = ["--preview", "2", "--show"]
+        for arguments, env, sign in (
+            ([], kitty, b"\x1b_Ga=T,f=100"),
+            ([], environment(TERM_PROGRAM="WezTerm"), b"\x1b]1337;File=inline=1;"),
+            ([], environment(TERM="foot"), b"\x1bPq"),
+            (["--terminal-graphics", "sixel"], kitty, b"\x1bPq"),
+        ):
+            with self.subTest(sign=sign, arguments=arguments):
+                received = self.on_terminal(*wanted, *arguments, env=env)
+                self.assertEqual(received.count(sign), 2)  # after step 2, and the picture
+                self.assertEqual(os.listdir(self.folder), [])  # no file but the picture
+        received = self.on_terminal("--show", env=environment(TMUX="1", KITTY_WINDOW_ID="1"))
+        self.assertNotIn(b"\x1b_G", received)
+        self.assertIn(b"--show: no terminal that is known", received)
+
     def test_progress_is_redrawn_in_place(self):
         received = self.on_terminal()
         self.assertNotIn(b"\n", received)

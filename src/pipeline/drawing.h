@@ -41,8 +41,8 @@ struct Drawing {
   LatentShape latent;
   Guidance guidance = {};
   Sampler sampler = Sampler::Euler;
-  std::vector<float> sigmas;  // steps + 1 noise levels
-  LatentScale latent_scale;   // of the autoencoder
+  std::vector<float> sigmas;      // steps + 1 noise levels
+  LatentScale latent_scale = {};  // of the autoencoder
   Source source = Source::Noise;
   std::int64_t count = 1;              // pictures
   std::int64_t pictures_per_pass = 1;  // of them, the most in one forward of the transformer

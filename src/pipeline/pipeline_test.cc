@@ -350,7 +350,9 @@ TEST(Pipeline, ReleasesPartsAfterTheirStageAndDrawsTheSame) {
       plan.of(Stage::EncodePrompt).weights + plan.of(Stage::Denoise).weights;
   const auto [all, first] = memory_at_end(Keep::All);
   const auto [none, second] = memory_at_end(Keep::None);
-  if (kOwnMemoryIsSeen) EXPECT_GE(all, none + released / 10 * 9);
+  if (kOwnMemoryIsSeen) {
+    EXPECT_GE(all, none + released / 10 * 9);
+  }
   EXPECT_EQ(first.rgb, second.rgb);
 }
 

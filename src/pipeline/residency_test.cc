@@ -77,7 +77,9 @@ TEST(Residency, StreamsTheBlocksThatDoNotFitAndDrawsTheSame) {
   };
   EXPECT_EQ(pipeline.generate(small(64, 64), watch).images.front().rgb, whole.rgb);
   // All blocks would be 40 MiB or more beyond it.
-  if (kOwnMemoryIsSeen) EXPECT_LE(memory, limit + 8 * kMebibyte);
+  if (kOwnMemoryIsSeen) {
+    EXPECT_LE(memory, limit + 8 * kMebibyte);
+  }
   // Once more, on a pipeline that has released everything.
   EXPECT_EQ(pipeline.generate(small(64, 64)).images.front().rgb, whole.rgb);
 }

@@ -104,8 +104,15 @@ void run(char** arguments) {
                   fs::copy_options::overwrite_existing);
   fs::copy_file(from / "scheduler" / "scheduler_config.json",
                 to / "scheduler" / "scheduler_config.json", fs::copy_options::overwrite_existing);
-  fs::copy_file(arguments[2], to / "tokenizer" / "tokenizer.json",
+  const fs::path tokenizer = arguments[2];
+  fs::copy_file(tokenizer, to / "tokenizer" / "tokenizer.json",
                 fs::copy_options::overwrite_existing);
+  // Other programs ask for it.
+  const char* const config = "tokenizer_config.json";
+  if (fs::exists(tokenizer.parent_path() / config)) {
+    fs::copy_file(tokenizer.parent_path() / config, to / "tokenizer" / config,
+                  fs::copy_options::overwrite_existing);
+  }
   std::ofstream(to / "model_index.json") << R"({"_class_name": "ZImagePipeline",
   "scheduler": ["diffusers", "FlowMatchEulerDiscreteScheduler"],
   "text_encoder": ["transformers", "Qwen3Model"],
@@ -124,7 +131,8 @@ void run(char** arguments) {
     write_part(to / "transformer", source, transformer);
   }
   RecordingSource source;
-  const VaeDecoder network(source, model.vae(), plan);
+  const VaeDecoder decoder(source, model.vae(), plan);
+  const VaeEncoder encoder(source, model.vae(), plan);
   write_part(to / "vae", source, DType::BF16);
 }
 

@@ -14,7 +14,7 @@ Needs nothing but Python.
   quant, quant-fast
            the same: zimage on --model and on each --quantized, exact or fast
   threads  the same and the warm picture, of --model or else of --tiny: zimage with --threads and with one
-  picture  a warm picture of --tiny, 8 steps: zimage exact, OpenVINO in f32 and bf16
+  picture  a warm picture of --tiny, 8 steps: zimage in --precisions, OpenVINO in f32 and bf16
   start    a process from its start to a written file, of --tiny, 8 steps: zimage, OpenVINO GenAI, diffusers
   text     zimage's text encoder on a prompt of 32 tokens, of --text-model, against the peaks
 """
@@ -172,7 +172,8 @@ def contenders(options, row):
         ]
     if row == "picture":
         need(options, "openvino", "exported_tiny")
-        found = [zimage_bench(options, "zimage exact", "-m", options.tiny, "--steps", "8", "--prompt", PROMPT)]
+        tiny = ["-m", options.tiny, "--steps", "8", "--prompt", PROMPT]
+        found = [zimage_bench(options, f"zimage {p}", *tiny, "--precision", p) for p in options.precisions]
         found += [openvino(options, f"OpenVINO {precision}", "picture", precision) for precision in ("f32", "bf16")]
         return found, ["picture"]
     if row == "text":
@@ -238,6 +239,8 @@ def parse(arguments):
     parser.add_argument("--exported-tiny", help="--tiny as OpenVINO's exporter wrote it")
     parser.add_argument("--sdcpp", nargs="+", default=[], metavar="NAME=PYTHON",
                         help="builds of stable-diffusion-cpp-python, such as shipped=/envs/sd/bin/python")
+    parser.add_argument("--precisions", nargs="+", default=["exact"], choices=("exact", "bf16", "fast"),
+                        help="of zimage in `picture`; bf16 needs a processor with its products (default: exact)")
     parser.add_argument("--turns", type=int, default=3, help="processes of each (default: %(default)s)")
     parser.add_argument("--repeat", type=int, default=2, help="times measured in a process (default: %(default)s)")
     parser.add_argument("--threads", type=int, default=2, help="threads of each (default: %(default)s)")

@@ -7,6 +7,7 @@
     peer_turn.py genai-file FOLDER f32|bf16 THREADS WxH PNG                OpenVINO GenAI: a picture to a file
     peer_turn.py diffusers-file MODEL THREADS WxH PNG                      diffusers in float32: a picture to a file
     peer_turn.py sdcpp MODEL THREADS WxH REPEAT                            stable-diffusion.cpp: a step and a decode
+    peer_turn.py openvino-error ROWS DEPTH COLUMNS                         the relative error of an int8 product
 
 Those that measure print the least of REPEAT times as a last line of JSON, in seconds; the first time is left out.
 Above 1 B parameters OpenVINO's exporter stores int8 weights: int8 computes with those and int8 activations, which is
@@ -138,6 +139,25 @@ def diffusers_file(model, threads, size, file):
     picture.images[0].save(file)
 
 
+def openvino_error(rows, depth, columns):
+    """Root of the mean square of the error over that of the result: weights and activations are normal numbers."""
+    import nncf
+    import numpy as np
+    import openvino
+    from openvino import opset13
+
+    numbers = np.random.default_rng(0)
+    weight = numbers.standard_normal((int(columns), int(depth)), dtype=np.float32)
+    x = numbers.standard_normal((1, int(rows), int(depth)), dtype=np.float32)
+    parameter = opset13.parameter([1, -1, int(depth)], np.float32)
+    product = opset13.matmul(parameter, opset13.constant(weight), False, True)
+    model = nncf.compress_weights(openvino.Model([opset13.result(product)], [parameter]),
+                                  mode=nncf.CompressWeightsMode.INT8_ASYM)
+    compiled = openvino.Core().compile_model(model, "CPU", openvino_settings("int8", 2))
+    exact = x.astype(np.float64) @ weight.astype(np.float64).T
+    return {"error": float(np.sqrt(np.mean((compiled([x])[0] - exact) ** 2) / np.mean(exact**2)))}
+
+
 def only_file(folder):
     files = [file for file in sorted(Path(folder).iterdir()) if file.suffix in (".safetensors", ".gguf")]
     if len(files) != 1:
@@ -189,6 +209,7 @@ WHAT = {
     "genai-file": (genai_file, 5),
     "diffusers-file": (diffusers_file, 4),
     "sdcpp": (sdcpp, 4),
+    "openvino-error": (openvino_error, 3),
 }
 
 

@@ -326,7 +326,7 @@ TEST(CpuBackend, RefusesAMatrixThatCannotBeFed) {
 // changed and kWeightLayout must be raised.
 TEST(CpuBackend, LoadedWeightsAreTheBytesOfTheirLayout) {
   const std::map<std::string, std::uint64_t> expected = {
-      {"cpu AVX2 1", 5827372618292978116ULL}, {"cpu portable 1", 9451092216024658864ULL}};
+      {"cpu AVX2 2", 5827372618292978116ULL}, {"cpu portable 2", 9451092216024658864ULL}};
   const auto sum_of = [](CpuBackend& backend) {
     std::vector<float> values(40 * 24);
     for (std::size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>(i % 251) - 125;

@@ -138,7 +138,7 @@ TEST_P(Rounded, OutliersCostNoMoreThanTheirBlock) {
   numbers[700] = 1e4F;
   std::vector<float> rows(kOut * kIn);
   for (std::size_t i = 0; i < rows.size(); ++i) {
-    const bool first_block = i % kIn < cpu::kDotBlock;
+    const bool first_block = i % kIn < cpu::kMostDotBlock;
     rows[i] = first_block ? std::cos(static_cast<float>(i * 7 % 2003)) : 0.0F;
   }
   const auto x = c.values({1, kIn}, numbers);

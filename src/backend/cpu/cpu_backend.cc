@@ -32,7 +32,7 @@ constexpr std::size_t kGrain = 16384;
 
 // To be raised with every change of the bytes that loads write: files of weights outlive programs.
 // CpuBackend.LoadedWeightsAreTheBytesOfTheirLayout holds them.
-constexpr int kWeightLayout = 1;
+constexpr int kWeightLayout = 2;
 
 int resolve_threads(int threads) {
   if (threads < 0) {

@@ -103,7 +103,7 @@ class MatrixUnit {
  public:
   static constexpr std::size_t kRows = 2 * kUnitRows;
   static constexpr std::size_t kStepWords = kUnitWords;
-  // Half of a block of integers, so that a panel's words stay in the first cache beside the rows.
+  // So that a panel's words stay in the first cache beside the rows.
   static constexpr std::size_t kBf16Block = 256;
 
   MatrixUnit() = default;

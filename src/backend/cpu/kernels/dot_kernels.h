@@ -33,8 +33,8 @@ constexpr std::size_t kDotPanels = 16;
 // --- The cut into blocks ---
 
 // Numbers of the depth whose products are summed at once.
-constexpr std::size_t dot_block(PanelFormat format) {
-  return format == PanelFormat::Bf16Pairs ? DotUnit::kBf16Block : kDotBlock;
+constexpr std::size_t summed_block(PanelFormat format) {
+  return format == PanelFormat::Bf16Pairs ? DotUnit::kBf16Block : dot_block(format);
 }
 
 // Of the depth.
@@ -46,7 +46,7 @@ struct DotCut {
 
 inline DotCut dot_cut(const GemmArgs& args) {
   const std::size_t in_word = 4 / size_of(args.format);
-  const std::size_t block = dot_block(args.format);
+  const std::size_t block = summed_block(args.format);
   return {.blocks = ceil_div(args.depth, block),
           .block_words = block / in_word,
           .words = ceil_div(args.depth, in_word)};
@@ -95,8 +95,8 @@ inline std::size_t dot_rounded_bytes(const GemmArgs& args) {
 template <class Format>
 std::size_t round_row(std::uint32_t* words, float* scale, const GemmArgs& args, std::size_t row,
                       std::size_t d) {
-  const std::size_t begin = d * dot_block(args.format);
-  const std::size_t n = smaller(dot_block(args.format), args.depth - begin);
+  const std::size_t begin = d * summed_block(args.format);
+  const std::size_t n = smaller(summed_block(args.format), args.depth - begin);
   const std::size_t count = ceil_div(n, kInWord<Format>);
   const std::size_t filled = round_up(count, DotUnit::kStepWords);
   for (std::size_t w = count - 1; w < filled; ++w) words[w] = 0;
@@ -113,7 +113,7 @@ template <class Format>
 void round_tiles(const RoundedRows& rounded, const GemmArgs& args, std::size_t begin,
                  std::size_t end) {
   const DotCut cut = dot_cut(args);
-  alignas(64) std::uint32_t words[kDotBlock];
+  alignas(64) std::uint32_t words[kMostDotBlock];
   for (std::size_t t = begin; t < end; ++t) {
     const std::size_t first = first_row(args, t);
     const std::size_t rows = first_row(args, t + 1) - first;

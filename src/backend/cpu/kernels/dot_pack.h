@@ -9,8 +9,8 @@
 
 namespace zimage::cpu::ZIMAGE_CPU_ISA {
 
-// n <= kDotBlock numbers of a row from `begin` on, widened exactly. Mapped files may hold them at
-// odd addresses.
+// n <= kMostDotBlock numbers of a row from `begin` on, widened exactly. Mapped files may hold them
+// at odd addresses.
 inline void widen_run(float* out, const void* row, std::size_t begin, std::size_t n,
                       PanelFormat source) {
   const char* from = static_cast<const char*>(row) + begin * size_of(source);
@@ -18,7 +18,7 @@ inline void widen_run(float* out, const void* row, std::size_t begin, std::size_
     __builtin_memcpy(out, from, n * sizeof(float));
     return;
   }
-  alignas(64) std::uint16_t halves[kDotBlock] = {};
+  alignas(64) std::uint16_t halves[kMostDotBlock] = {};
   __builtin_memcpy(halves, from, n * sizeof(std::uint16_t));
   if (source == PanelFormat::Bf16) {
     for (std::size_t i = 0; i < n; ++i) out[i] = float_of(std::uint32_t{halves[i]} << 16U);
@@ -36,7 +36,7 @@ inline void widen_run(float* out, const void* row, std::size_t begin, std::size_
 template <class Format>
 inline void round_run(std::uint32_t* words, float& scale, std::int32_t& start, const float* x,
                       std::size_t n) {
-  alignas(64) typename Format::Right numbers[kDotBlock] = {};
+  alignas(64) typename Format::Right numbers[dot_block(Format::kFormat)] = {};
   if constexpr (kScaled<Format>) {
     scale = quantize(numbers, x, n, Format::kMostRight, 0);
     std::int32_t sum = 0;
@@ -50,18 +50,19 @@ inline void round_run(std::uint32_t* words, float& scale, std::int32_t& start, c
 
 template <class Format>
 void pack_dot_panel(const PackPanelArgs& args) {
-  constexpr std::size_t kBlockWords = kDotBlock / kInWord<Format>;
+  constexpr std::size_t kBlock = dot_block(Format::kFormat);
+  constexpr std::size_t kBlockWords = kBlock / kInWord<Format>;
   const std::size_t all_words = (args.depth + kInWord<Format> - 1) / kInWord<Format>;
-  const std::size_t blocks = (args.depth + kDotBlock - 1) / kDotBlock;
+  const std::size_t blocks = (args.depth + kBlock - 1) / kBlock;
   auto* panel = static_cast<std::uint32_t*>(args.panel);
   auto* scales = reinterpret_cast<float*>(panel + all_words * kTileColumns);
   auto* starts = reinterpret_cast<std::int32_t*>(scales + blocks * kTileColumns);
   alignas(64) std::uint32_t words[kTileColumns * kBlockWords];
   const void* rows[kTileColumns];  // of `words`
-  alignas(64) float run[kDotBlock];
+  alignas(64) float run[kBlock];
   for (std::size_t b = 0; b < blocks; ++b) {
-    const std::size_t begin = b * kDotBlock;
-    const std::size_t n = args.depth - begin < kDotBlock ? args.depth - begin : kDotBlock;
+    const std::size_t begin = b * kBlock;
+    const std::size_t n = args.depth - begin < kBlock ? args.depth - begin : kBlock;
     const std::size_t count = (n + kInWord<Format> - 1) / kInWord<Format>;
     for (std::size_t j = 0; j < kTileColumns; ++j) {
       float scale = 0;

@@ -64,7 +64,7 @@ struct Numbers {
   static Left* left(std::uint32_t* words) { return reinterpret_cast<Left*>(words); }
 };
 
-// What a dot format needs to know of its numbers. `kMostLeft` kMostRight kDotBlock is below 2^31.
+// What a dot format needs to know of its numbers. `kMostLeft` kMostRight dot_block() is below 2^31.
 struct Int16Format : Numbers<std::int16_t, std::int16_t, Words> {
   static constexpr PanelFormat kFormat = PanelFormat::Int16;
   static constexpr float kMostLeft = 2047;

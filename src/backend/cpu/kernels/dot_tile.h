@@ -107,7 +107,7 @@ inline void dot_tile_of(std::size_t rows, const DotTileArgs& args) {
 struct VectorUnit {
   static constexpr std::size_t kRows = kTileRows;  // of a tile, at most
   static constexpr std::size_t kStepWords = 1;     // words of a left row that are read at once
-  static constexpr std::size_t kBf16Block = kDotBlock;
+  static constexpr std::size_t kBf16Block = dot_block(PanelFormat::Bf16Pairs);
 
   // Lays `count` words of row `row` into a tile of kRows rows of `stride` words.
   template <class Format>

@@ -25,8 +25,11 @@ constexpr std::size_t size_of(PanelFormat format) {
 
 // Inputs of one output that share a scale in Int16 and Int8, in weights and activations alike: an
 // outlier costs no more than its own block its precision. Sums of a block are exact in int32, and
-// blocks are added in f32.
-constexpr std::size_t kDotBlock = 512;
+// blocks are added in f32. Eight bits need the shorter blocks: their largest number is smaller.
+constexpr std::size_t dot_block(PanelFormat format) {
+  return format == PanelFormat::Int8 ? 256 : 512;
+}
+constexpr std::size_t kMostDotBlock = dot_block(PanelFormat::Int16);
 
 // A weight [out, in] is cut into panels of 2 lanes rows, the last one filled up with zeros. A
 // GateUp panel holds lanes rows of gate, then the same rows of up.
@@ -41,7 +44,7 @@ constexpr std::size_t kDotBlock = 512;
 constexpr std::size_t panel_bytes(PanelFormat format, std::size_t lanes, std::size_t depth) {
   if (!is_dot(format)) return depth * 2 * lanes * size_of(format);
   const std::size_t in_word = 4 / size_of(format);
-  const std::size_t blocks = (depth + kDotBlock - 1) / kDotBlock;
+  const std::size_t blocks = (depth + dot_block(format) - 1) / dot_block(format);
   const std::size_t vectors = format == PanelFormat::Int8    ? 2
                               : format == PanelFormat::Int16 ? 1
                                                              : 0;

@@ -17,8 +17,8 @@ constexpr std::size_t kColours = 3;
 std::vector<double> means_of(std::span<const float> pixels, const LatentShape& shape) {
   const auto rows = static_cast<std::size_t>(shape.rows);
   const auto columns = static_cast<std::size_t>(shape.columns);
-  const auto scale = static_cast<std::size_t>(
-      std::sqrt(static_cast<double>(pixels.size() / (rows * columns * kColours))));
+  const std::size_t square = pixels.size() / (rows * columns * kColours);
+  const auto scale = static_cast<std::size_t>(std::lround(std::sqrt(static_cast<double>(square))));
   std::vector<double> means(rows * columns * kColours);
   for (std::size_t y = 0; y < rows * scale; ++y) {
     for (std::size_t i = 0; i < columns * scale * kColours; ++i) {

@@ -268,6 +268,7 @@ void bench(const BenchOptions& options) {
       find_model_or_config(options.draw.model, options.config, ModelPlaces::of_this_process());
   PipelineOptions settings = pipeline_options(place, options.draw);
   settings.random_weights = options.random_weights || options.config;
+  settings.feature_memory = 0;  // each repetition has every stage
   Pipeline pipeline(settings);
   const Request request = draw_request(options.draw, options.prompt);
   BenchReport report = run_bench(pipeline, request, options.repeat);

@@ -154,6 +154,7 @@ Order make_order(const GenerateOptions& options, std::string prompt) {
               .outputs = {}};
   order.request.seed = options.seed ? *options.seed : random_seed();
   order.request.rng = options.rng;
+  order.request.seed_variety = options.seed_variety;
   order.outputs = OutputFile(options.output,
                              fmt::format("zimage-{}.{}", order.request.seed,
                                          extension_of(order.encoding.format)),

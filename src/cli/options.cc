@@ -209,6 +209,15 @@ void add_drawing(CLI::App& app, GenerateOptions& options) {
       },
       "Which of torch's generators the noise follows: cpu or cuda (default: cpu)")
       ->group("Picture");
+  add_value(
+      app, "--seed-variety", "AMOUNT",
+      [&options](const std::string& text) {
+        options.seed_variety = parse_number("--seed-variety", text);
+      },
+      "How different the pictures of different seeds are made, 0 to 1: more follows the prompt "
+      "less\n"
+      "(default: 0, the model's own)")
+      ->group("Picture");
   app.add_flag_callback(
          "-v,--verbose", [&options] { options.verbosity = Verbosity::Verbose; },
          "Print the device, the memory plan, each stage's time")

@@ -91,6 +91,7 @@ struct GenerateOptions {
   std::optional<std::string> output;       // "-" is standard output
   std::optional<std::uint64_t> seed;
   RngKind rng = RngKind::Cpu;
+  double seed_variety = 0;
   Verbosity verbosity = Verbosity::Normal;
   bool force = false;
 };

@@ -50,6 +50,8 @@ std::string a1111_parameters(const Provenance& provenance) {
   // generator on any machine.
   std::string schedule;
   if (request.strength) schedule += fmt::format("Denoising strength: {}, ", *request.strength);
+  if (request.seed_variety > 0)
+    schedule += fmt::format("Seed variety: {}, ", request.seed_variety);
   if (request.shift) schedule += fmt::format("Shift: {}, ", *request.shift);
   if (!request.sigmas.empty())
     schedule += fmt::format("Sigmas: \"{}\", ", fmt::join(request.sigmas, ","));
@@ -68,6 +70,7 @@ OrderedJson sampling_json(const Request& request) {
   if (!request.sigmas.empty()) json["sigmas"] = request.sigmas;
   if (request.shift) json["shift"] = *request.shift;
   if (request.strength) json["strength"] = *request.strength;
+  if (request.seed_variety > 0) json["seed_variety"] = request.seed_variety;
   json["guidance"] = request.guidance.value_or(0);
   if (request.guidance.value_or(0) == 0) return json;
   json["negative_prompt"] = request.negative_prompt;

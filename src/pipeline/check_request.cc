@@ -139,6 +139,7 @@ Request complete_request(const Request& request, const ModelDefaults& defaults) 
       check_number("guidance", request.guidance.value_or(defaults.guidance), kMaxGuidance);
   check_number("cfg_normalization", request.cfg_normalization, kMaxGuidance);
   check_number("cfg_truncation", request.cfg_truncation, 1);
+  check_number("seed_variety", request.seed_variety, 1);
   full.count = check_range("count", request.count, kMaxCount);
   return full;
 }

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "pipeline/sampling.h"
+#include "pipeline/seed_variety.h"
 
 namespace zimage {
 namespace {
@@ -76,27 +77,74 @@ struct PassForwards {
   std::optional<Forward> both;
 };
 
-// All but the frame's tensors is referred to.
+// What the forwards of a pass have in common.
+struct PassTensors {
+  Velocities velocities;
+  Tensor latents;
+};
+
+// Noise levels [first, last).
+struct Levels {
+  std::int64_t first = 0;
+  std::int64_t last = 0;
+};
+
+// Of some noise levels. All but the tensors is referred to.
 PassForwards record_forwards(const Run& run, const ZImageTransformer& transformer,
-                             const Drawing& drawing, const Prompts& prompts,
-                             const Velocities& velocities, const Tensor& latents) {
+                             const Drawing& drawing, const Levels& levels, const Prompts& prompts,
+                             const PassTensors& tensors) {
   PassForwards forwards;
-  for (std::int64_t level = 0; level < drawing.steps(); ++level) {
+  for (std::int64_t level = levels.first; level < levels.last; ++level) {
     if (is_guided(drawing, level)) {
       if (forwards.both) continue;
       forwards.both.emplace(run.backend, transformer, [=, &run, &transformer, &prompts] {
-        transformer.forward(run, prompts.conditioning,
-                            prompts.negative ? velocities.prompt : velocities.all, latents);
+        const Velocities& out = tensors.velocities;
+        transformer.forward(run, prompts.conditioning, prompts.negative ? out.prompt : out.all,
+                            tensors.latents);
         if (prompts.negative)
-          transformer.forward(run, *prompts.negative, velocities.negative, latents);
+          transformer.forward(run, *prompts.negative, out.negative, tensors.latents);
       });
     } else if (!forwards.alone) {
       forwards.alone.emplace(run.backend, transformer, [=, &run, &transformer, &prompts] {
-        transformer.forward(run, prompts.conditioning, velocities.prompt, latents);
+        transformer.forward(run, prompts.conditioning, tensors.velocities.prompt, tensors.latents);
       });
     }
   }
   return forwards;
+}
+
+// Features of host memory, f32, to `features` in the activation type.
+void upload_features(const Run& run, const Tensor& features, std::span<const float> values) {
+  Arena::Frame frame(run.arena);
+  Tensor exact = features;
+  if (features.dtype != DType::F32) exact = frame.make(DType::F32, features.shape);
+  run.backend.upload(exact, values.data());
+  if (features.dtype != DType::F32) run.backend.cast(features, exact);
+}
+
+// The prompts as the transformer is told of them, and the features they are made of.
+struct Conditions {
+  Prompts prompts;
+  std::span<const Tensor> captions;
+};
+
+// With a variant of the prompt for each picture of a pass.
+Prompts vary_prompt(const Run& run, const ZImageTransformer& transformer,
+                    const Conditions& conditions, const Pass& pass, DrawingObserver& observer) {
+  const std::span<const Tensor> captions = conditions.captions;
+  const bool together = captions.size() > 1 && !conditions.prompts.negative;
+  Prompts varied = conditions.prompts;
+  varied.conditioning =
+      transformer.make_captions(run, conditions.prompts.conditioning, captions.front().dim(0),
+                                pass.count, together ? 1 : 0);
+  for (std::int64_t i = 0; i < pass.count; ++i) {
+    Arena::Frame frame(run.arena);
+    const Tensor caption = frame.make(captions.front().dtype, captions.front().shape);
+    upload_features(run, caption, observer.varied(pass.first + i));
+    transformer.set_caption(run, varied.conditioning, i, caption);
+  }
+  if (together) transformer.set_caption(run, varied.conditioning, pass.count, captions.back());
+  return varied;
 }
 
 // What puts the picture's latents back where the mask keeps them; absent without a mask.
@@ -119,16 +167,24 @@ Unmasked make_unmasked(Backend& be, Arena::Frame& frame, const Drawing& drawing,
 
 // Latent tokens of a pass after the last step, in host memory.
 std::vector<float> denoise_pass(const Run& run, const ZImageTransformer& transformer,
-                                const Drawing& drawing, const Prompts& prompts, const Pass& pass,
-                                DrawingObserver& observer) {
+                                const Drawing& drawing, const Conditions& conditions,
+                                const Pass& pass, DrawingObserver& observer) {
   Backend& be = run.backend;
+  const Conditioning& conditioning = conditions.prompts.conditioning;
   Arena::Frame frame(run.arena);
   const Velocities velocities = make_velocities(frame, drawing, pass);
   SamplerState state = make_sampler_state(frame, drawing.sampler, velocities.prompt);
   const Prediction prediction = history_of(drawing.sampler).prediction;
   const Unmasked unmasked = make_unmasked(be, frame, drawing, state.latents, observer);
-  const PassForwards forwards =
-      record_forwards(run, transformer, drawing, prompts, velocities, state.latents);
+  const std::int64_t plain = drawing.is_varied ? varied_steps(drawing.steps()) : 0;
+  const PassTensors tensors{.velocities = velocities, .latents = state.latents};
+  Prompts varied;
+  if (drawing.is_varied) varied = vary_prompt(run, transformer, conditions, pass, observer);
+  const PassForwards first = record_forwards(run, transformer, drawing, {.first = 0, .last = plain},
+                                             varied, tensors);
+  const PassForwards later =
+      record_forwards(run, transformer, drawing, {.first = plain, .last = drawing.steps()},
+                      conditions.prompts, tensors);
   const auto beginning = [&](float sigma) {
     return observer.latents(pass.first, pass.count, sigma).data();
   };
@@ -137,7 +193,8 @@ std::vector<float> denoise_pass(const Run& run, const ZImageTransformer& transfo
   for (std::int64_t i = 0; i < drawing.evaluations(); ++i) {
     run.throw_if_stopped();
     const std::int64_t level = level_of(drawing.sampler, i);
-    transformer.select_step(run, prompts.conditioning, level);
+    transformer.select_step(run, conditioning, level);
+    const PassForwards& forwards = level < plain ? first : later;
     if (is_guided(drawing, level)) {
       (*forwards.both)();
       apply_guidance(be, velocities.prompt, velocities.negative, drawing.guidance, pass.count);
@@ -180,17 +237,39 @@ std::vector<float> denoise(const Run& run, const ZImageTransformer& transformer,
                            const Drawing& drawing, std::span<const Tensor> captions,
                            DrawingObserver& observer) {
   Arena::Frame frame(run.arena);
-  const Prompts prompts = prepare_prompts(run, transformer, drawing, captions);
+  const Conditions conditions{.prompts = prepare_prompts(run, transformer, drawing, captions),
+                              .captions = captions};
   std::vector<float> tokens;
   tokens.reserve(static_cast<std::size_t>(drawing.count * drawing.latent.elements()));
   for (std::int64_t first = 0; first < drawing.count; first += drawing.pictures_per_pass) {
     const Pass pass{.first = first,
                     .count = std::min(drawing.pictures_per_pass, drawing.count - first)};
     const std::vector<float> some =
-        denoise_pass(run, transformer, drawing, prompts, pass, observer);
+        denoise_pass(run, transformer, drawing, conditions, pass, observer);
     tokens.insert(tokens.end(), some.begin(), some.end());
   }
   return tokens;
+}
+
+// The features of each prompt, in `frame`. The text encoder is there unless all are known, and then
+// the transformer is.
+std::vector<Tensor> make_captions(const Run& run, Arena::Frame& frame, const Networks& networks,
+                                  const Drawing& drawing, DrawingObserver& observer) {
+  const std::int64_t features = networks.text_encoder ? networks.text_encoder->config().hidden
+                                                      : networks.transformer->config().caption_dim;
+  std::vector<Tensor> captions;
+  for (std::int64_t prompt = 0; prompt < drawing.prompts(); ++prompt) {
+    const std::vector<std::int32_t>& ids = drawing.ids_of(prompt);
+    captions.push_back(frame.make(run.backend.activation_dtype(),
+                                  {static_cast<std::int64_t>(ids.size()), features}));
+    if (drawing.known[static_cast<std::size_t>(prompt)]) {
+      upload_features(run, captions.back(), observer.features(prompt));
+    } else {
+      networks.text_encoder->encode(run, captions.back(), ids);
+      observer.encoded(prompt, captions.back());
+    }
+  }
+  return captions;
 }
 
 // A rectangle of a map [rows, columns, channels].
@@ -235,6 +314,13 @@ void decode_picture(const Run& run, const VaeDecoder& vae, const Drawing& drawin
 }
 
 }  // namespace
+
+void encode_prompts(const Run& run, const Networks& networks, const Drawing& drawing,
+                    DrawingObserver& observer) {
+  observer.begin(Stage::EncodePrompt);
+  Arena::Frame frame(run.arena);
+  make_captions(run, frame, networks, drawing, observer);
+}
 
 void encode_picture(const Run& run, const VaeEncoder& vae, const Drawing& drawing,
                     DrawingObserver& observer) {
@@ -283,18 +369,11 @@ void draw(const Run& run, const Networks& networks, const Drawing& drawing,
   std::vector<float> tokens;
   {
     Arena::Frame frame(run.arena);
-    observer.begin(Stage::EncodePrompt);
-    std::vector<Tensor> captions;
-    const auto encode = [&](std::span<const std::int32_t> ids) {
-      captions.push_back(frame.make(
-          run.backend.activation_dtype(),
-          {static_cast<std::int64_t>(ids.size()), networks.text_encoder->config().hidden}));
-      networks.text_encoder->encode(run, captions.back(), ids);
-      observer.encoded(captions.back());
-    };
-    encode(drawing.ids);
-    if (drawing.guidance.is_on()) encode(drawing.negative_ids);
-    observer.begin(Stage::Denoise);
+    const bool encodes = drawing.unknown_prompts() > 0;
+    observer.begin(encodes ? Stage::EncodePrompt : Stage::Denoise);
+    const std::vector<Tensor> captions =
+        make_captions(run, frame, networks, drawing, observer);
+    if (encodes) observer.begin(Stage::Denoise);
     tokens = denoise(run, *networks.transformer, drawing, captions, observer);
     observer.denoised(tokens);
   }

@@ -2,6 +2,7 @@
 // same function runs on the device and on the plan, so the two cannot disagree.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -44,6 +45,9 @@ struct Drawing {
   std::vector<float> sigmas;      // steps + 1 noise levels
   LatentScale latent_scale = {};  // of the autoencoder
   Source source = Source::Noise;
+  // Which prompts' features the observer has: of the prompt, of the negative one.
+  std::array<bool, 2> known = {};
+  bool is_varied = false;              // the first steps of each picture see other features
   std::int64_t count = 1;              // pictures
   std::int64_t pictures_per_pass = 1;  // of them, the most in one forward of the transformer
   std::int64_t tile = 0;          // side of the decoder's tiles in latent pixels; 0: in one piece
@@ -54,6 +58,13 @@ struct Drawing {
   // Forwards of the transformer in a pass.
   std::int64_t evaluations() const { return evaluations_of(sampler, steps()); }
   std::int64_t prompts() const { return guidance.is_on() ? 2 : 1; }
+  const std::vector<std::int32_t>& ids_of(std::int64_t prompt) const {
+    return prompt == 0 ? ids : negative_ids;
+  }
+  // Prompts that the text encoder runs for.
+  std::int64_t unknown_prompts() const {
+    return (known[0] ? 0 : 1) + (guidance.is_on() && !known[1] ? 1 : 0);
+  }
   bool has_picture() const { return source != Source::Noise; }
   bool has_mask() const { return source == Source::MaskedPicture; }
   std::int64_t passes() const { return (count + pictures_per_pass - 1) / pictures_per_pass; }
@@ -84,12 +95,16 @@ class DrawingObserver {
   virtual std::span<const float> noise(std::int64_t first, std::int64_t draw) = 0;
   // The encoder's result [rows, columns, 2 channels], in host memory.
   virtual void picture_encoded(std::span<const float> moments) = 0;
+  // Features [L, caption_dim], f32 in host memory: of a prompt that is known (0, or 1 for the
+  // negative one), and with variety what the first steps of a picture see in place of the prompt's.
+  // Each lives until the next call.
+  virtual std::span<const float> features(std::int64_t prompt) = 0;
+  virtual std::span<const float> varied(std::int64_t picture) = 0;
   // After an evaluation of the denoising: 1 to passes() * evaluations(), pass by pass. The tensors
   // are of the pictures of the pass.
   virtual void stepped(std::int64_t evaluation, const Tensor& velocity, const Tensor& latents) = 0;
-  // Features [L, caption_dim] of the prompt, then with guidance of the negative one; activation
-  // type.
-  virtual void encoded(const Tensor& features) = 0;
+  // Features [L, caption_dim] of a prompt that was not known; activation type.
+  virtual void encoded(std::int64_t prompt, const Tensor& features) = 0;
   virtual void denoised(std::span<const float> latents) = 0;  // tokens of all, host memory
   // [scale rows, scale columns, 3] of each tile, activation type.
   virtual void decoded(const Tensor& pixels, const PictureTile& tile) = 0;
@@ -97,6 +112,10 @@ class DrawingObserver {
 
 // The first stage alone, after its begin().
 void encode_picture(const Run& run, const VaeEncoder& vae, const Drawing& drawing,
+                    DrawingObserver& observer);
+
+// The second stage alone: of every prompt that is not known, of which there is one.
+void encode_prompts(const Run& run, const Networks& networks, const Drawing& drawing,
                     DrawingObserver& observer);
 
 // The last stage alone, picture by picture, of latent tokens of all, after its begin().

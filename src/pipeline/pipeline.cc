@@ -11,6 +11,7 @@
 #include "backend/profile/profile_backend.h"
 #include "image/pixels.h"
 #include "pipeline/check_request.h"
+#include "pipeline/feature_cache.h"
 #include "pipeline/latent_rgb.h"
 #include "pipeline/make_backend.h"
 #include "pipeline/parts.h"
@@ -112,6 +113,7 @@ class Pipeline::Impl {
                 .weights_cache = options.weights_cache}),
         keep_(options.keep),
         limit_(options.memory_limit),
+        features_(options.feature_memory),
         activations_(*backend_) {}
 
   ModelDefaults defaults() const {
@@ -122,6 +124,8 @@ class Pipeline::Impl {
   Result generate(const Request& request, const ProgressFn& progress, std::stop_token stop,
                   const PreviewOptions& previews);
   std::vector<OpProfile> profile(const Request& request);
+  std::size_t encode(std::span<const std::string> prompts, const ProgressFn& progress,
+                     const std::stop_token& stop);
   Backend& backend() { return *backend_; }
   // Those of a pipeline with the same model that computes in f32; nothing where this one does.
   std::optional<PipelineOptions> safer_options() const;
@@ -133,6 +137,11 @@ class Pipeline::Impl {
                      std::stop_token stop, const PreviewOptions& previews);
   // Fits what makes previews to the decoder, unless that is done.
   void fit_previews(const std::stop_token& stop);
+  // Runs the text encoder alone.
+  void encode(const std::string& prompt, const std::stop_token& stop);
+  // The same for both: what is reserved, and which prompts are known.
+  void reserve(const Plan& plan);
+  void mark_known(Drawing& drawing) const;
   // Of a complete request.
   RequestTokens tokenize(const Request& request) const;
   Drawing make_drawing(const Request& request, const RequestTokens& tokens) const;
@@ -149,7 +158,8 @@ class Pipeline::Impl {
   Parts parts_;
   Keep keep_;
   std::size_t limit_;        // 0: none
-  std::size_t process_ = 0;  // Plan::process, once known
+  std::size_t process_ = 0;  // Plan::process, once known, less kept features
+  FeatureCache features_;
   Activations activations_;
   std::optional<LatentRgb> latent_rgb_;
 };
@@ -181,11 +191,18 @@ Drawing Pipeline::Impl::make_drawing(const Request& request, const RequestTokens
       .sigmas = {},
       .latent_scale = {.scaling = model_.vae().scaling_factor, .shift = model_.vae().shift_factor},
       .source = source_of(request),
+      .is_varied = request.seed_variety > 0,
       .count = request.count,
       .pictures_per_pass = request.count,
   };
   drawing.sigmas = sigmas_of(request, model_.scheduler(), drawing.grid().tokens());
+  mark_known(drawing);
   return drawing;
+}
+
+void Pipeline::Impl::mark_known(Drawing& drawing) const {
+  for (std::int64_t prompt = 0; prompt < drawing.prompts(); ++prompt)
+    drawing.known[static_cast<std::size_t>(prompt)] = features_.has(drawing.ids_of(prompt));
 }
 
 // What this pipeline may occupy at most: what is free, and what it occupies.
@@ -201,9 +218,11 @@ Plan Pipeline::Impl::plan(const Drawing& drawing) {
   const Networks& networks =
       drawing.has_picture() ? parts_.planned_with_encoder() : parts_.planned();
   if (process_ == 0) process_ = backend_->memory_in_use();
+  const std::size_t kept = backend_->memory_kind() == MemoryKind::Device ? 0 : features_.bytes();
   for (const std::size_t length : {drawing.ids.size(), drawing.negative_ids.size()})
     networks.transformer->check_size(drawing.grid(), static_cast<std::int64_t>(length));
-  return make_plan(parts_, drawing, {.keep = keep_, .process = process_, .available = available()});
+  return make_plan(parts_, drawing, 
+                   {.keep = keep_, .process = process_ + kept, .available = available()});
 }
 
 Plan Pipeline::Impl::plan(const Request& request) {
@@ -249,6 +268,13 @@ void Pipeline::Impl::release() {
   for (const Stage stage : {Stage::EncodeImage, Stage::EncodePrompt, Stage::Denoise, Stage::Decode})
     parts_.release(stage);
   activations_.release();
+}
+
+void Pipeline::Impl::reserve(const Plan& plan) {
+  std::size_t workspace = 0;
+  for (const StagePlan& stage : plan.stages) workspace = std::max(workspace, stage.workspace);
+  backend_->reserve_scratch(workspace);
+  activations_.arena().reset_peak();
 }
 
 Result Pipeline::Impl::generate(const Request& request, const ProgressFn& progress,
@@ -308,9 +334,7 @@ Result Pipeline::Impl::generate_on(Backend& backend, const Request& request,
   const Plan needed = plan(drawing);
   refuse_unfit(needed, result.request, tokens);
   const SourcePicture source = take_source(result.request, drawing);
-  std::size_t workspace = 0;
-  for (const StagePlan& stage : needed.stages) workspace = std::max(workspace, stage.workspace);
-  backend_->reserve_scratch(workspace);
+  reserve(needed);
   drawing.pictures_per_pass = needed.pictures_per_pass;
   drawing.tile = needed.tile;
   drawing.encoder_tile = needed.encoder_tile;
@@ -319,8 +343,15 @@ Result Pipeline::Impl::generate_on(Backend& backend, const Request& request,
     return NoiseDraws(drawing.latent, drawing.count, request.seed, request.rng,
                       drawing.has_picture() ? NoiseDraws::Sample::First : NoiseDraws::Sample::None);
   });
+  BorrowedFeatures borrowed(features_);
+  std::vector<PromptFeatures*> features;
+  features.push_back(&borrowed.borrow(drawing.ids));
+  // A prompt can be its own negative one.
+  if (drawing.prompts() > 1)
+    features.push_back(drawing.ids == drawing.negative_ids
+                           ? features.front()
+                           : &borrowed.borrow(drawing.negative_ids));
   Arena& arena = activations_.arena();
-  arena.reset_peak();
   const Run run{.backend = backend, .arena = arena, .stop = std::move(stop)};
   RunObserver observer({.parts = parts_,
                         .activations = activations_,
@@ -330,6 +361,7 @@ Result Pipeline::Impl::generate_on(Backend& backend, const Request& request,
                         .request = result.request,
                         .drawing = drawing,
                         .source = source,
+                        .features = features,
                         .previews = previews.is_on() ? &previews : nullptr,
                         .latent_rgb = latent_rgb_ ? &*latent_rgb_ : nullptr},
                        std::move(noise));
@@ -347,6 +379,68 @@ Result Pipeline::Impl::generate_on(Backend& backend, const Request& request,
   result.timings = observer.timings;
   result.activations_used = arena.peak();
   return result;
+}
+
+// As the first stage of the smallest picture.
+void Pipeline::Impl::encode(const std::string& prompt, const std::stop_token& stop) {
+  const Request request = complete(
+      {.prompt = prompt, .width = 1, .height = 1, .steps = 1, .guidance = 0.0});
+  const RequestTokens tokens = tokenize(request);
+  const Drawing drawing = make_drawing(request, tokens);
+  if (drawing.known[0]) return;
+  const Plan needed = plan(drawing);
+  refuse_unfit(needed, request, tokens);
+  reserve(needed);
+  BorrowedFeatures borrowed(features_);
+  PromptFeatures* const features = &borrowed.borrow(drawing.ids);
+  const Run run{.backend = *backend_, .arena = activations_.arena(), .stop = stop};
+  const ProgressFn nobody;
+  const SourcePicture none;
+  RunObserver observer({.parts = parts_,
+                        .activations = activations_,
+                        .plan = needed,
+                        .run = run,
+                        .progress = nobody,
+                        .request = request,
+                        .drawing = drawing,
+                        .source = none,
+                        .features = {&features, 1}},
+                       {});
+  try {
+    encode_prompts(run, parts_.loaded(), drawing, observer);
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::OutOfMemory) throw;
+    throw Error(ErrorCode::OutOfMemory, shortage(needed, observer.stage(), error.what()));
+  }
+}
+
+std::size_t Pipeline::Impl::encode(std::span<const std::string> prompts,
+                                   const ProgressFn& progress, const std::stop_token& stop) {
+  const auto width = static_cast<std::size_t>(model_.text_encoder().hidden);
+  std::vector<std::vector<std::int32_t>> different;
+  std::size_t bytes = 0;
+  std::size_t count = 0;
+  for (; count < prompts.size(); ++count) {
+    std::vector<std::int32_t> ids = model_.tokenize(prompts[count]).ids;
+    if (std::find(different.begin(), different.end(), ids) != different.end()) continue;
+    bytes += ids.size() * width * sizeof(float);
+    if (bytes > features_.most_bytes()) break;
+    different.push_back(std::move(ids));
+  }
+  // Those of them that are there become the last used, so that none is dropped for another.
+  for (const std::vector<std::int32_t>& ids : different) BorrowedFeatures(features_).borrow(ids);
+  const auto report = [&](std::size_t step) {
+    if (!progress) return;
+    progress({.stage = Stage::EncodePrompt,
+              .step = static_cast<std::int64_t>(step),
+              .steps = static_cast<std::int64_t>(count)});
+  };
+  for (std::size_t i = 0; i < count; ++i) {
+    report(i);
+    encode(prompts[i], stop);
+  }
+  if (count > 0) report(count);
+  return std::max<std::size_t>(count, prompts.empty() ? 0 : 1);
 }
 
 Pipeline::Pipeline(const PipelineOptions& options) : impl_(std::make_unique<Impl>(options)) {}
@@ -378,6 +472,10 @@ Result Pipeline::generate(const Request& request, const ProgressFn& progress, st
 }
 std::vector<OpProfile> Pipeline::profile(const Request& request) {
   return impl_->profile(request);
+}
+std::size_t Pipeline::encode(std::span<const std::string> prompts, const ProgressFn& progress,
+                             std::stop_token stop) {
+  return impl_->encode(prompts, progress, stop);
 }
 Request Pipeline::complete(const Request& request) const {
   return impl_->complete(request);

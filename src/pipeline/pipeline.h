@@ -8,6 +8,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <stop_token>
 #include <string>
 #include <string_view>
@@ -75,6 +76,9 @@ struct Request {
   bool allow_flat = false;
   std::uint64_t seed = 0;
   RngKind rng = RngKind::Cpu;
+  // How far pictures of other seeds are moved away from each other, 0 to 1: noise of the seed on the
+  // prompt's features, in the first quarter of the steps. 0 is the reference's picture.
+  double seed_variety = 0;
   // Pictures, 1 to kMaxCount, all of this prompt and size. Their noise is one draw from the seed,
   // as that of a batch of the reference.
   std::int64_t count = 1;
@@ -117,7 +121,7 @@ struct PreviewOptions {
 struct Timings {
   double load = 0;
   double encode_image = 0;
-  double encode_prompt = 0;
+  double encode_prompt = 0;  // 0 where every prompt's features were kept
   double denoise = 0;
   double decode = 0;
 };
@@ -163,7 +167,9 @@ enum class WeightType : std::uint8_t {
 // What one stage of a request needs, known before it runs. In bytes, but for `flops` and blocks.
 struct StagePlan {
   Stage stage = Stage::EncodePrompt;
-  bool runs = true;             // false, with nothing else set, for a stage that the request lacks
+  // False for a stage that the request lacks, or whose result is there from an earlier one; of it
+  // nothing else is set but the weights of a network that stays loaded.
+  bool runs = true;
   std::size_t weights = 0;      // of its network on the device
   std::size_t activations = 0;  // the most in use at once
   std::size_t workspace = 0;    // of the kernels
@@ -230,6 +236,9 @@ struct PipelineOptions {
   // A folder for loaded weights, which the next start maps (on a CPU); empty: none. What it cannot
   // hold is loaded without it, and logged.
   std::filesystem::path weights_cache = {};
+  // Bytes of host memory for features of prompts, which need no text encoder when they come again;
+  // 0: none.
+  std::size_t feature_memory = std::size_t{64} << 20;
   std::int64_t random_tokens =
       101;                      // with random weights: of the prompt, in place of a tokenizer's
   bool random_weights = false;  // take only the configuration from `model`: for measurements
@@ -267,6 +276,14 @@ class Pipeline {
   // in precision "exact" where this pipeline's is another; progress then begins anew.
   Result generate(const Request& request, const ProgressFn& progress = {},
                   std::stop_token stop = {}, const PreviewOptions& previews = {});
+
+  // Computes and keeps the features of prompts, negative ones too, in their order, so that the text
+  // encoder is loaded once for many requests. Progress is sent in steps of the text encoder. The
+  // result is how many of them, from the first on, need no text encoder then: all, or as many as
+  // PipelineOptions::feature_memory holds at once; one where that holds none. Throws as generate()
+  // does.
+  std::size_t encode(std::span<const std::string> prompts, const ProgressFn& progress = {},
+                     std::stop_token stop = {});
 
   // The request with the model's defaults filled in. Throws InvalidArgument.
   Request complete(const Request& request) const;

@@ -21,9 +21,11 @@ class PlanObserver final : public DrawingObserver {
   std::span<const float> latents(std::int64_t, std::int64_t, float) override { return {}; }
   std::span<const float> mask() override { return {}; }
   std::span<const float> noise(std::int64_t, std::int64_t) override { return {}; }
+  std::span<const float> features(std::int64_t) override { return {}; }
+  std::span<const float> varied(std::int64_t) override { return {}; }
   void picture_encoded(std::span<const float>) override {}
   void stepped(std::int64_t, const Tensor&, const Tensor&) override {}
-  void encoded(const Tensor&) override {}
+  void encoded(std::int64_t, const Tensor&) override {}
   void denoised(std::span<const float>) override {}
   void decoded(const Tensor&, const PictureTile&) override {}
 
@@ -87,14 +89,21 @@ void add_host(std::array<StagePlan, kStageCount>& stages, const Networks& networ
   const auto count = static_cast<std::size_t>(drawing.count);
   const std::size_t pixels =
       static_cast<std::size_t>(drawing.latent.rows * drawing.latent.columns) * scale * scale;
-  at(Stage::EncodePrompt) =
-      std::max(drawing.ids.size(), drawing.negative_ids.size()) * hidden * kFloat;
-  at(Stage::Denoise) = 2 * count * latents * kFloat;  // the noise, and what comes of it
+  // Features are kept from their stage on; those that are known are the pipeline's.
+  std::size_t features = 0;
+  for (std::int64_t prompt = 0; prompt < drawing.prompts(); ++prompt) {
+    if (!drawing.known[static_cast<std::size_t>(prompt)])
+      features += drawing.ids_of(prompt).size() * hidden * kFloat;
+  }
+  at(Stage::EncodePrompt) = features;
+  // The noise, and what comes of it.
+  at(Stage::Denoise) = features + 2 * count * latents * kFloat;
+  if (drawing.is_varied) at(Stage::Denoise) += drawing.ids.size() * hidden * kFloat;
   // Of the next draw, before it is in the order of tokens.
   if (adds_noise(drawing.sampler)) at(Stage::Denoise) += count * latents * kFloat;
   if (drawing.guidance.normalization > 0) at(Stage::Denoise) += latents * kFloat;  // for its norm
   // That, one picture's map, and the pictures, 8 bits.
-  at(Stage::Decode) = (count + 1) * latents * kFloat + count * pixels * 3;
+  at(Stage::Decode) = features + (count + 1) * latents * kFloat + count * pixels * 3;
   if (drawing.tile > 0) {  // the blended picture and one tile
     const std::size_t side = static_cast<std::size_t>(drawing.tile) * scale;
     at(Stage::Decode) += (pixels + side * side) * 3 * kFloat;
@@ -126,8 +135,11 @@ void add_totals(Plan& plan, MemoryKind memory) {
   std::size_t workspace = 0;
   plan.total = 0;
   for (StagePlan& stage : plan.stages) {
-    if (!stage.runs) continue;
     const bool alone = plan.keep == Keep::None;
+    if (!stage.runs) {
+      if (!alone) resident += stage.weights;
+      continue;
+    }
     if (alone) resident = plan.process;
     resident += stage.weights;
     if (memory == MemoryKind::Device) {

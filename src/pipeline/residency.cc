@@ -21,9 +21,10 @@ constexpr std::array<Stage, 2> kLatentStages = {Stage::EncodePrompt, Stage::Deno
 constexpr std::int64_t kSizeStep = 16;
 
 void add_weights(StagePlan& stage, const Parts& parts) {
-  if (!stage.runs) return;
   const PartSize& size = parts.size(stage.stage);
-  stage.weights = size.weights;
+  // What is loaded and has nothing to do stays as well, where everything does.
+  if (stage.runs || parts.is_loaded(stage.stage)) stage.weights = size.weights;
+  if (!stage.runs) return;
   stage.loading = size.loading;
   stage.layers = static_cast<std::int64_t>(size.layers.size());
 }

@@ -102,6 +102,8 @@ Image draw_on(Backend& backend, Parts& parts, const Drawing& drawing, const Plan
   const ProgressFn progress;
   const SourcePicture source;
   Request request = small(16, 16);
+  PromptFeatures features;
+  PromptFeatures* const first = &features;
   RunObserver observer({.parts = parts,
                         .activations = activations,
                         .plan = plan,
@@ -109,7 +111,8 @@ Image draw_on(Backend& backend, Parts& parts, const Drawing& drawing, const Plan
                         .progress = progress,
                         .request = request,
                         .drawing = drawing,
-                        .source = source},
+                        .source = source,
+                        .features = {&first, 1}},
                        std::async(std::launch::async, [&] {
                          return NoiseDraws(drawing.latent, drawing.count, 7, RngKind::Cpu);
                        }));

@@ -9,6 +9,7 @@
 #include "image/pixels.h"
 #include "pipeline/flat.h"
 #include "pipeline/planning.h"
+#include "pipeline/seed_variety.h"
 
 namespace zimage {
 namespace {
@@ -115,7 +116,7 @@ void RunObserver::begin(Stage stage) {
   report(0);
   const Clock::time_point start = Clock::now();
   // The caption features, which the text encoder leaves, stay where they are.
-  const bool moves = stage != Stage::Denoise;
+  const bool moves = stage != Stage::Denoise || !context_.plan.of(Stage::EncodePrompt).runs;
   if (context_.plan.keep == Keep::None) {
     if (moves) context_.activations.release();
     for (const Stage other :
@@ -161,8 +162,24 @@ void RunObserver::picture_encoded(std::span<const float> moments) {
   report(1);
 }
 
-void RunObserver::encoded(const Tensor& features) {
-  expect_finite(to_host(context_.run, features), stage_, "the caption's features");
+std::span<const float> RunObserver::features(std::int64_t prompt) {
+  return context_.features[static_cast<std::size_t>(prompt)]->values;
+}
+
+std::span<const float> RunObserver::varied(std::int64_t picture) {
+  const std::span<const float> all = features(0);
+  const auto rows = static_cast<std::int64_t>(context_.drawing.ids.size());
+  const Request& request = context_.request;
+  asked_ = varied_features(
+      all, static_cast<std::int64_t>(all.size()) / rows,
+      {.amount = request.seed_variety, .seed = request.seed, .picture = picture});
+  return asked_;
+}
+
+void RunObserver::encoded(std::int64_t prompt, const Tensor& features) {
+  std::vector<float> values = to_host(context_.run, features);
+  expect_finite(values, stage_, "the caption's features");
+  context_.features[static_cast<std::size_t>(prompt)]->values = std::move(values);
   timings.encode_prompt = seconds_since(start_);
   report(++encoded_);
 }
@@ -259,7 +276,7 @@ void RunObserver::report(std::int64_t step) const {
   if (!context_.progress) return;
   const Drawing& drawing = context_.drawing;
   std::int64_t steps = 1;
-  if (stage_ == Stage::EncodePrompt) steps = drawing.prompts();
+  if (stage_ == Stage::EncodePrompt) steps = drawing.unknown_prompts();
   if (stage_ == Stage::Denoise) steps = drawing.passes() * drawing.evaluations();
   if (stage_ == Stage::Decode) steps = drawing.count;
   context_.progress({.stage = stage_, .step = step, .steps = steps});

@@ -5,10 +5,12 @@
 #include <chrono>
 #include <future>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "pipeline/activations.h"
 #include "pipeline/beginning.h"
+#include "pipeline/feature_cache.h"
 #include "pipeline/latent_rgb.h"
 #include "pipeline/parts.h"
 #include "pipeline/source_picture.h"
@@ -28,6 +30,8 @@ class RunObserver final : public DrawingObserver {
     const Request& request;  // complete
     const Drawing& drawing;
     const SourcePicture& source;  // empty without an init image
+    // Of each prompt of the drawing; those that are not known get their values.
+    std::span<PromptFeatures* const> features;
     // Absent where no previews are asked for.
     const PreviewOptions* previews = nullptr;
     const LatentRgb* latent_rgb = nullptr;
@@ -44,7 +48,9 @@ class RunObserver final : public DrawingObserver {
   // Throws Numerics when a stage's result has NaN or infinity, and when a picture is of one colour,
   // naming the stage where that was first seen.
   void begin(Stage stage) override;
-  void encoded(const Tensor& features) override;
+  void encoded(std::int64_t prompt, const Tensor& features) override;
+  std::span<const float> features(std::int64_t prompt) override;
+  std::span<const float> varied(std::int64_t picture) override;
   std::span<const float> pixels(const PictureTile& tile) override;
   std::span<const float> latents(std::int64_t first, std::int64_t count, float sigma) override;
   std::span<const float> mask() override;
@@ -68,7 +74,7 @@ class RunObserver final : public DrawingObserver {
   Context context_;
   std::future<NoiseDraws> noise_;
   std::optional<Beginning> beginning_;
-  std::vector<float> asked_;        // pixels or a mask, as last asked for
+  std::vector<float> asked_;        // pixels, a mask or varied features, as last asked for
   std::int64_t encoded_ = 0;        // prompts
   std::vector<bool> flat_latents_;  // of each picture: whether they are all the same
   std::vector<float> blended_;      // [H, W, 3] while tiles are decoded

@@ -39,6 +39,13 @@ Tensor sequence(const Tensor& x, std::int64_t i, std::int64_t length) {
   return x.rows(i * length, (i + 1) * length);
 }
 
+// Which caption sequence `i` has, of those of `pictures` pictures with each prompt.
+std::int64_t caption_of(const Conditioning& conditioning, std::int64_t pictures, std::int64_t i) {
+  const std::int64_t prompt = i / pictures;
+  if (prompt > 0) return conditioning.variants + prompt - 1;
+  return conditioning.variants > 1 ? i : 0;
+}
+
 // x in the backend's activation type: itself, or a copy in `frame`.
 Tensor as_activation(const Run& run, Arena::Frame& frame, const Tensor& x) {
   if (x.dtype == run.backend.activation_dtype()) return x;
@@ -86,23 +93,40 @@ Conditioning ZImageTransformer::prepare(const Run& run, const Grid& grid,
 
 Conditioning ZImageTransformer::prepare_captions(const Run& run, const Conditioning& conditioning,
                                                  std::span<const Tensor> captions) const {
-  const Grid& grid = conditioning.grid;
-  const std::int64_t length = padded(captions.front().dim(0));
-  const std::int64_t image_rows = padded(grid.tokens());
   const auto count = static_cast<std::int64_t>(captions.size());
+  const Conditioning result =
+      make_captions(run, conditioning, captions.front().dim(0), 1, count - 1);
+  for (std::int64_t i = 0; i < count; ++i)
+    set_caption(run, result, i, captions[static_cast<std::size_t>(i)]);
+  return result;
+}
+
+Conditioning ZImageTransformer::make_captions(const Run& run, const Conditioning& conditioning,
+                                              std::int64_t rows, std::int64_t variants,
+                                              std::int64_t others) const {
+  const Grid& grid = conditioning.grid;
+  const std::int64_t length = padded(rows);
+  const std::int64_t all = padded(grid.tokens()) + length;
   Conditioning result = conditioning;
-  result.captions = run.arena.make(run.backend.activation_dtype(), {count * length, config_.dim});
-  result.cos_sin = run.arena.make(DType::F32, {image_rows + length, config_.head_dim() / 2, 2});
+  result.variants = variants;
+  result.captions = run.arena.make(run.backend.activation_dtype(),
+                                   {(variants + others) * length, config_.dim});
+  const Shape& known = conditioning.cos_sin.shape;
+  if (known.rank() > 0 && known[0] == all) return result;
+  result.cos_sin = run.arena.make(DType::F32, {all, config_.head_dim() / 2, 2});
   const std::vector<Position> positions = positions_of(grid, length);
   run.backend.upload(result.cos_sin,
                      axial_rope_table(positions, config_.axes_dims, config_.rope_theta).data());
-  const Tensor cos_sin = result.cos_sin.rows(image_rows, image_rows + length);
-  for (std::int64_t i = 0; i < count; ++i) {
-    const Tensor& caption = captions[static_cast<std::size_t>(i)];
-    check_size(grid, caption.dim(0));
-    embed_caption(run, sequence(result.captions, i, length), cos_sin, caption);
-  }
   return result;
+}
+
+void ZImageTransformer::set_caption(const Run& run, const Conditioning& conditioning,
+                                    std::int64_t index, const Tensor& caption) const {
+  check_size(conditioning.grid, caption.dim(0));
+  const std::int64_t all = conditioning.cos_sin.dim(0);
+  const std::int64_t length = padded(caption.dim(0));
+  embed_caption(run, sequence(conditioning.captions, index, length),
+                conditioning.cos_sin.rows(all - length, all), caption);
 }
 
 void ZImageTransformer::embed_caption(const Run& run, const Tensor& x, const Tensor& cos_sin,
@@ -206,7 +230,8 @@ void ZImageTransformer::forward(const Run& run, const Conditioning& conditioning
       if (sequences > 1)
         be.copy(rows.rows(0, image_rows), sequence(images, i % pictures, image_rows));
       be.copy(rows.rows(image_rows, all),
-              sequence(conditioning.captions, i / pictures, all - image_rows));
+              sequence(conditioning.captions, caption_of(conditioning, pictures, i),
+                       all - image_rows));
     }
   }
   for (std::int64_t i = 0; i < layers_.size(); ++i) {

@@ -22,12 +22,14 @@ struct Grid {
 // picture of a request. Views of arena memory.
 struct Conditioning {
   Grid grid;
-  Tensor captions;          // [k Lc, dim], refined, of k prompts; Lc is their length padded
+  Tensor captions;          // [k Lc, dim], refined, k of them; Lc is their length padded
   Tensor cos_sin;           // [Ti + Lc, head_dim / 2, 2] f32; Ti is the token count padded
   Tensor modulation;        // [steps, modulated blocks * 4 dim] f32
   Tensor final_scale;       // [steps, dim] f32
   Tensor step_modulation;   // [modulated blocks * 4 dim] f32, of the selected step
   Tensor step_final_scale;  // [dim] f32
+  // Captions of the first prompt, with which `captions` begins: 1, or one for each picture.
+  std::int64_t variants = 1;
 };
 
 class ZImageTransformer {
@@ -56,12 +58,21 @@ class ZImageTransformer {
   Conditioning prepare_captions(const Run& run, const Conditioning& conditioning,
                                 std::span<const Tensor> captions) const;
 
+  // The same with room for `variants` captions of the first prompt and `others` of other prompts,
+  // each of `rows` rows before they are padded, which set_caption() gives.
+  Conditioning make_captions(const Run& run, const Conditioning& conditioning, std::int64_t rows,
+                             std::int64_t variants, std::int64_t others) const;
+  // Embeds and refines caption number `index` [rows, caption_dim].
+  void set_caption(const Run& run, const Conditioning& conditioning, std::int64_t index,
+                   const Tensor& caption) const;
+
   // Makes `step` the one that forward() computes.
   void select_step(const Run& run, const Conditioning& conditioning, std::int64_t step) const;
 
   // out = -velocity. latents [n tokens, token_features] f32: n pictures, none of which sees
-  // another. out [m n tokens, token_features] f32: of all of them with the first caption, then of
-  // all with the second, and so on, as many captions as there is room for.
+  // another. out [m n tokens, token_features] f32: of all of them with the first prompt, each with
+  // its own caption where there are variants, then of all with the second, and so on, as many
+  // prompts as there is room for.
   void forward(const Run& run, const Conditioning& conditioning, const Tensor& out,
                const Tensor& latents) const;
 

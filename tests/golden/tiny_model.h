@@ -57,7 +57,11 @@ class Recorder : public DrawingObserver {
     return {};
   }
   void picture_encoded(std::span<const float> /*moments*/) override {}
-  void encoded(const Tensor& features) override { recorded_.features.push_back(host(features)); }
+  std::span<const float> features(std::int64_t /*prompt*/) override { return {}; }
+  std::span<const float> varied(std::int64_t /*picture*/) override { return {}; }
+  void encoded(std::int64_t /*prompt*/, const Tensor& features) override {
+    recorded_.features.push_back(host(features));
+  }
   void stepped(std::int64_t /*evaluation*/, const Tensor& velocity,
                const Tensor& latents) override {
     recorded_.velocities.push_back(host(velocity));

@@ -113,11 +113,18 @@ void Console::progress(const Progress& progress) {
   const bool begins = meter_.update(progress, clock_());
   if (style_.redraws) {
     // The last column stays free: a character there makes some terminals wrap.
-    live_ = meter_.line(style_.columns - 1);
+    const std::size_t columns = style_.columns - 1;
+    const std::string prefix = prefix_.size() < columns ? prefix_ : "";
+    live_ = prefix + meter_.line(columns - prefix.size());
     redraw();
   } else if (begins) {
-    write_(meter_.stage_line() + "\n");
+    write_(prefix_ + meter_.stage_line() + "\n");
   }
+}
+
+void Console::set_prefix(std::string prefix) {
+  const std::lock_guard lock(mutex_);
+  prefix_ = std::move(prefix);
 }
 
 void Console::clear() {

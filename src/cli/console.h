@@ -52,6 +52,8 @@ class Console {
   // Bytes for the terminal, ended by a line end, as they are; not when quiet. The caller knows that
   // it is one that shows them.
   void picture(std::string_view bytes);
+  // What stands before each progress line from here on.
+  void set_prefix(std::string prefix);
   // Removes the progress line.
   void clear();
 
@@ -66,6 +68,7 @@ class Console {
   const std::function<double()> clock_;
   std::mutex mutex_;  // guards what follows
   ProgressMeter meter_;
+  std::string prefix_;
   std::string live_;  // the line that stands at the cursor
 };
 

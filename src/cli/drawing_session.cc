@@ -31,11 +31,6 @@ double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-std::uint64_t random_seed() {
-  std::random_device device;
-  return std::uint64_t{device()} << 32 | device();
-}
-
 void tell_plan(Console& console, const Plan& plan) {
   constexpr double kMebibyte = 1024.0 * 1024.0;
   const auto mib = [](std::size_t bytes) { return static_cast<double>(bytes) / kMebibyte; };
@@ -144,6 +139,11 @@ Pipeline open_pipeline(const DrawOptions& options, const ModelLocation& place, C
 
 }  // namespace
 
+std::uint64_t random_seed() {
+  std::random_device device;
+  return std::uint64_t{device()} << 32 | device();
+}
+
 Order make_order(const GenerateOptions& options, std::string prompt) {
   check_prompt("prompt", prompt);
   Order order{.start = Clock::now(),
@@ -151,7 +151,8 @@ Order make_order(const GenerateOptions& options, std::string prompt) {
               .options = options,
               .sources = source_files(options.draw.pictures),
               .encoding = encode_options(options),
-              .outputs = {}};
+              .outputs = {},
+              .done = {}};
   order.request.seed = options.seed ? *options.seed : random_seed();
   order.request.rng = options.rng;
   order.request.seed_variety = options.seed_variety;
@@ -183,6 +184,26 @@ void DrawingSession::tell_notes(const Request& request) {
   }
 }
 
+Provenance DrawingSession::provenance(const Order& order) const {
+  const DrawOptions& options = order.options.draw;
+  Provenance provenance{.request = pipeline_.complete(order.request),
+                        .model = model_,
+                        .device = device_,
+                        .precision = options.precision,
+                        .encoding = options.encoding,
+                        .cpu_kernel = options.cpu_kernel,
+                        .sources = order.sources};
+  check_encodable(*provenance.request.width, *provenance.request.height, metadata(provenance),
+                  order.encoding.format);
+  return provenance;
+}
+
+std::size_t DrawingSession::encode(std::span<const std::string> prompts,
+                                   const std::stop_token& stop) {
+  return pipeline_.encode(
+      prompts, [this](const Progress& progress) { console_.progress(progress); }, stop);
+}
+
 double DrawingSession::draw(const Order& order, const std::stop_token& stop) {
   const GenerateOptions& options = order.options;
   if (!options.seed) console_.note(fmt::format("seed {}", order.request.seed));
@@ -190,15 +211,7 @@ double DrawingSession::draw(const Order& order, const std::stop_token& stop) {
   const Plan plan = pipeline_.plan(order.request);
   tell_plan(console_, plan);
 
-  Provenance provenance{.request = pipeline_.complete(order.request),
-                        .model = model_,
-                        .device = device_,
-                        .precision = options.draw.precision,
-                        .encoding = options.draw.encoding,
-                        .cpu_kernel = options.draw.cpu_kernel,
-                        .sources = order.sources};
-  check_encodable(*provenance.request.width, *provenance.request.height, metadata(provenance),
-                  order.encoding.format);
+  Provenance provenance = this->provenance(order);
   Previews previews(options, order.outputs, console_, stop);
   const Result result = pipeline_.generate(
       order.request, [this](const Progress& progress) { console_.progress(progress); }, stop,
@@ -212,6 +225,7 @@ double DrawingSession::draw(const Order& order, const std::stop_token& stop) {
   const Clock::time_point save_start = Clock::now();
   OrderedJson seconds;
   for (std::size_t i = 0; i < order.outputs.size(); ++i) {
+    if (order.done.contains(i)) continue;
     provenance.index = options.only.value_or(static_cast<std::int64_t>(i));
     const Image& image = result.images[static_cast<std::size_t>(provenance.index)];
     const std::filesystem::path file =

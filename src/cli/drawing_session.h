@@ -3,6 +3,10 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <set>
+#include <span>
 #include <stop_token>
 #include <string>
 #include <vector>
@@ -25,11 +29,14 @@ struct Order {
   SourceFiles sources;
   EncodeOptions encoding;
   std::vector<OutputFile> outputs;  // one for each picture; each was tried
+  std::set<std::size_t> done = {};  // those that are not to be written: they are there
 };
 
 // Reads the pictures to begin from, chooses a seed where the options have none, and tries the
 // places of the output. Throws what those throw; InvalidArgument for a prompt that is no UTF-8.
 Order make_order(const GenerateOptions& options, std::string prompt);
+
+std::uint64_t random_seed();
 
 class DrawingSession {
  public:
@@ -39,6 +46,11 @@ class DrawingSession {
 
   // The request with the model's defaults. Throws InvalidArgument.
   Request complete(const Request& request) const { return pipeline_.complete(request); }
+  // What the first of an order's pictures will say. Throws InvalidArgument for a request, or for
+  // what its format cannot hold.
+  Provenance provenance(const Order& order) const;
+  // As Pipeline::encode(), with its progress on the console.
+  std::size_t encode(std::span<const std::string> prompts, const std::stop_token& stop);
   const std::string& model() const { return model_; }
   const std::string& device() const { return device_; }
 

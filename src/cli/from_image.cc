@@ -64,8 +64,9 @@ class Merge {
     take(options_.draw.guidance, request.guidance, "--guidance");
     take(options_.draw.cfg_normalization, request.cfg_normalization, "--cfg-normalization");
     take(options_.draw.cfg_truncation, request.cfg_truncation, "--cfg-truncation");
-    if (!given("--seed") && stored_.has_seed) options_.seed = request.seed;
+    if (!given("--seed") && !given("--seeds") && stored_.has_seed) options_.seed = request.seed;
     take(options_.rng, request.rng, "--rng");
+    take(options_.seed_variety, request.seed_variety, "--seed-variety");
     if (!given("--count")) {
       options_.draw.count = request.count;
       if (request.count > 1) options_.only = stored_.provenance.index;

@@ -4,13 +4,13 @@
 #include <fmt/format.h>
 
 #include <chrono>
-#include <iostream>
 #include <string>
 
 #include "base/quote.h"
 #include "cli/console.h"
 #include "cli/drawing_session.h"
 #include "cli/from_image.h"
+#include "cli/job.h"
 #include "cli/output_file.h"
 #include "cli/prompt.h"
 
@@ -28,18 +28,26 @@ void tell_source(Console& console, const FromImage& from, const std::string& mod
 
 }  // namespace
 
-void generate(const GenerateOptions& options, Interrupt& interrupt) {
+int generate(const GenerateOptions& options, Interrupt& interrupt) {
   const auto start = std::chrono::steady_clock::now();
   const FromImage from = from_image(options);
-  const std::string prompt = read_prompt(from.options, std::cin);
-  interrupt.watch(OutputFile::abandon);
   Console console(options.verbosity);
   const LogToConsole log(console);
+  if (options.is_job()) {
+    Job job(from.options, console, interrupt);
+    interrupt.watch(OutputFile::abandon);
+    for (const std::string& note : from.notes) console.note(note);
+    return job.run();
+  }
+  const std::string prompt = from.options.prompt.value_or("");
+  check_prompt("--prompt", prompt);
+  interrupt.watch(OutputFile::abandon);
   Order order = make_order(from.options, prompt);
   order.start = start;
   DrawingSession session(from.options.draw, console);
   tell_source(console, from, session.model());
   session.draw(order, interrupt.token());
+  return 0;
 }
 
 }  // namespace zimage::cli

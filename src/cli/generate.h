@@ -6,10 +6,11 @@
 
 namespace zimage::cli {
 
-// Draws and writes the request's pictures, and prints the path of each (or its JSON line) to
+// Draws and writes the pictures of every request, and prints the path of each (or its JSON line) to
 // standard output as soon as it is there. From the moment when the prompt is read, `interrupt`
 // watches for signals.
-// Throws what the parts throw; Cancelled after a signal.
-void generate(const GenerateOptions& options, Interrupt& interrupt);
+// The exit code: 0, or 4 where some of several requests could not be drawn, which it has reported.
+// Throws what the parts throw; Cancelled after a signal, saying of several requests how they go on.
+int generate(const GenerateOptions& options, Interrupt& interrupt);
 
 }  // namespace zimage::cli

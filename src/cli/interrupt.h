@@ -11,6 +11,8 @@
 #include <stop_token>
 #include <thread>
 
+#include "base/error.h"
+
 namespace zimage::cli {
 
 class Interrupt {
@@ -31,6 +33,10 @@ class Interrupt {
 
   // Of the work that begins now: it hears of signals until the next renew().
   std::stop_token token() const;
+  // Throws Cancelled after a signal.
+  void throw_if_stopped() const {
+    if (token().stop_requested()) throw Error(ErrorCode::Cancelled, "interrupted");
+  }
   // The signal that came first; 0 when none did.
   int signal() const { return signal_; }
   // Forgets a signal that came, when what it stopped has ended and the program goes on: the next is

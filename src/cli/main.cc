@@ -43,8 +43,7 @@ struct Runner {
     return 0;
   }
   int operator()(const zimage::cli::GenerateOptions& options) const {
-    zimage::cli::generate(options, interrupt);
-    return 0;
+    return zimage::cli::generate(options, interrupt);
   }
   int operator()(const zimage::cli::ReplOptions& options) const {
     return zimage::cli::repl(options, interrupt);
@@ -101,6 +100,7 @@ int main(int argc, char** argv) {
       interrupted = generate->draw.count == 1
                         ? "interrupted; no picture was written"
                         : "interrupted; no picture was written but those whose path was printed";
+      if (generate->is_job()) interrupted = nullptr;  // the error says more
     } else if (std::holds_alternative<zimage::cli::ReplOptions>(command)) {
       interrupted = "interrupted; no picture was written but those whose path was printed";
     } else if (std::holds_alternative<zimage::cli::ConvertOptions>(command)) {
@@ -111,7 +111,7 @@ int main(int argc, char** argv) {
     return std::visit(Runner{interrupt}, command);
   } catch (const zimage::Error& error) {
     if (error.code() == ErrorCode::Cancelled && interrupt.signal() != 0) {
-      complain(interrupted);
+      complain(interrupted != nullptr ? interrupted : error.what());
       return kSignalled + interrupt.signal();
     }
     complain(error.what());

@@ -23,8 +23,11 @@ namespace {
 constexpr int kMaxRepeats = 1000;
 
 constexpr const char* kExitCodes =
-    "Exit codes: 0 done, 1 failed, 2 the request has no meaning (usage), 129 / 130 / 143 ended by\n"
-    "SIGHUP / SIGINT (Ctrl-C) / SIGTERM. A picture that is not whole is never left behind.";
+    "Exit codes: 0 done, 1 failed, 2 the request has no meaning (usage), 4 of several pictures "
+    "some\n"
+    "could not be drawn, 129 / 130 / 143 ended by SIGHUP / SIGINT (Ctrl-C) / SIGTERM. A picture "
+    "that\n"
+    "is not whole is never left behind.";
 
 constexpr const char* kMainFooter =
     "Examples:\n"
@@ -43,7 +46,8 @@ constexpr const char* kGenerateFooter =
     "  zimage generate -p \"a red heart on a black background\"\n"
     "  zimage generate -p \"\xe4\xb8\x80\xe5\x8f\xaa\xe7\x99\xbd\xe7\x8c\xab\" --size 256x320 "
     "--seed 7 -o cat.png\n"
-    "  zimage generate -m ~/models/Z-Image-Turbo --prompt-file prompt.txt -o pictures/\n"
+    "  zimage generate -p \"a red apple\" -p \"a pear\" --seeds 1,2,5-9 -o fruit.png\n"
+    "  zimage generate -m ~/models/Z-Image-Turbo --prompt-file prompts.txt -o pictures/\n"
     "  zimage generate -m Tongyi-MAI/Z-Image-Turbo -p \"a green leaf\"\n"
     "  zimage generate -p \"a green leaf\" --json | jq .seconds\n"
     "  zimage generate -p \"a green leaf\" -n 4 -o leaf.png\n"
@@ -56,6 +60,12 @@ constexpr const char* kGenerateFooter =
     "Each picture's path is printed to standard output, everything else to standard error. It\n"
     "carries the request, enough to draw it again: in a PNG as text chunks \"parameters\" and\n"
     "\"zimage\", else in EXIF.\n"
+    "\n"
+    "Of several prompts or seeds, what cannot be drawn is reported and the rest is drawn; a "
+    "picture\n"
+    "that is there already, of the very same request, is not drawn again, so that the same "
+    "command\n"
+    "goes on where it was stopped.\n"
     "\n";
 
 constexpr const char* kReplFooter =
@@ -161,9 +171,8 @@ void add_machine_options(CLI::App& app, DrawOptions& options) {
   add_loading(app, options);
 }
 
-void add_draw_options(CLI::App& app, DrawOptions& options) {
-  add_model(app, "-m,--model", options.model);
-  add_parts(app, options.model);
+// What is drawn, but for the prompt and what only some commands have.
+void add_picture_options(CLI::App& app, DrawOptions& options) {
   const std::string pixels = "Pixels (1 to " + std::to_string(kMaxPixels) +
                              "; default: those of --init-image, else the model's)";
   add_value(
@@ -180,24 +189,50 @@ void add_draw_options(CLI::App& app, DrawOptions& options) {
   add_pictures(app, options.pictures);
   add_allow_flat(app, options);
   add_count(app, options);
+}
+
+void add_draw_options(CLI::App& app, DrawOptions& options) {
+  add_model(app, "-m,--model", options.model);
+  add_parts(app, options.model);
+  add_picture_options(app, options);
   add_machine_options(app, options);
 }
 
-// All of `generate` but the prompt.
-void add_drawing(CLI::App& app, GenerateOptions& options) {
-  add_text(
-      app, "-o,--output", "PATH", options.output,
-      "A file, or a folder for the default name zimage-SEED.png, .jpg or .webp; - is standard "
-      "output.\n"
-      "An existing file is kept: the next free name is taken. Of several pictures: name-1.png,\n"
-      "name-2.png and so on (default: the current folder)");
+void add_prompt(CLI::App& app, GenerateOptions& options) {
+  app.add_option(
+         "-p,--prompt",
+         [&options](const CLI::results_t& prompts) {
+           options.prompts = prompts;
+           options.prompt = prompts.back();
+           return true;
+         },
+         "What to draw, in any language; may be empty. Given several times: each of them\n"
+         "(required, or --prompt-file)")
+      ->type_name("TEXT")
+      ->type_size(1)
+      ->expected(1)
+      ->allow_extra_args(false)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+}
+
+void add_output(CLI::App& app, GenerateOptions& options) {
+  add_text(app, "-o,--output", "PATH", options.output,
+           "A file, or a folder for the default name zimage-SEED.png, .jpg or .webp; - is standard "
+           "output.\n"
+           "An existing file is kept: the next free name is taken. Of several pictures:\n"
+           "name[-PROMPT][-SEED][-PICTURE].png, each part where there are several (default: the "
+           "current\n"
+           "folder)");
   add_format(app, options);
-  app.add_flag("--force", options.force, "Overwrite an existing file");
-  add_draw_options(app, options.draw);
-  add_size(app, options.draw);
+}
+
+void add_seeds(CLI::App& app, GenerateOptions& options) {
   add_value(
       app, "--seed", "N",
-      [&options](const std::string& text) { options.seed = parse_seed("--seed", text); },
+      [&options](const std::string& text) {
+        options.seed = parse_seed("--seed", text);
+        options.seeds.clear();
+      },
       "One seed, one picture, or --count of them (0 to 18446744073709551615; default: random, and\n"
       "printed)")
       ->group("Picture");
@@ -210,14 +245,35 @@ void add_drawing(CLI::App& app, GenerateOptions& options) {
       "Which of torch's generators the noise follows: cpu or cuda (default: cpu)")
       ->group("Picture");
   add_value(
-      app, "--seed-variety", "AMOUNT",
+      app, "--seed-variety", "NUMBER",
       [&options](const std::string& text) {
         options.seed_variety = parse_number("--seed-variety", text);
       },
-      "How different the pictures of different seeds are made, 0 to 1: more follows the prompt "
-      "less\n"
-      "(default: 0, the model's own)")
+      "How far pictures of different seeds are moved apart: more keeps less to the prompt (0 to "
+      "1;\n"
+      "default: 0, the model's own)")
       ->group("Picture");
+}
+
+void add_seed_list(CLI::App& app, GenerateOptions& options) {
+  add_value(
+      app, "--seeds", "SEEDS",
+      [&options](const std::string& text) {
+        options.seeds = parse_seeds("--seeds", text);
+        options.seed.reset();
+      },
+      "Several, such as 1,2,5-9: each prompt is drawn with each of them (default: --seed)")
+      ->group("Picture");
+}
+
+// All of `generate` but what says how many requests there are.
+void add_drawing(CLI::App& app, GenerateOptions& options) {
+  add_output(app, options);
+  app.add_flag("--force", options.force,
+               "Overwrite an existing file; of several pictures, draw also those that are there");
+  add_draw_options(app, options.draw);
+  add_size(app, options.draw);
+  add_seeds(app, options);
   app.add_flag_callback(
          "-v,--verbose", [&options] { options.verbosity = Verbosity::Verbose; },
          "Print the device, the memory plan, each stage's time")
@@ -232,13 +288,14 @@ void add_drawing(CLI::App& app, GenerateOptions& options) {
 }
 
 void add_generate(CLI::App& app, GenerateOptions& options) {
-  add_text(app, "-p,--prompt", "TEXT", options.prompt,
-           "What to draw, in any language; may be empty (required, or --prompt-file)");
+  add_prompt(app, options);
   add_text(app, "--prompt-file", "FILE", options.prompt_file,
-           "Read the prompt from a file; - is standard input (required, or --prompt)");
+           "Draw the prompt of each line; a line can be JSON with options of its own, such as\n"
+           "{\"prompt\": \"a pear\", \"seed\": 7}; - is standard input (required, or --prompt)");
   add_from_image(app, options);
   add_show(app, options.show);
   add_drawing(app, options);
+  add_seed_list(app, options);
   app.footer(std::string(kGenerateFooter) + kExitCodes);
 }
 
@@ -347,39 +404,43 @@ CLI::App& chosen(CLI::App& app) {
   throw Error(ErrorCode::InvalidArgument, fmt::format("{} (see {} --help)", message, path));
 }
 
+bool is_given(const CLI::App& command, const char* name) {
+  const CLI::Option* option = command.get_option_no_throw(name);
+  return option != nullptr && option->count() > 0;
+}
+
 constexpr std::pair<const char*, const char*> kExclusive[] = {
-    {"--size", "--width"},   {"--size", "--height"},  {"--prompt", "--prompt-file"},
-    {"--steps", "--sigmas"}, {"--config", "--model"}, {"--random-weights", "--weights-cache"},
-    {"--quiet", "--verbose"}};
+    {"--size", "--width"},    {"--size", "--height"},  {"--prompt", "--prompt-file"},
+    {"--steps", "--sigmas"},  {"--config", "--model"}, {"--random-weights", "--weights-cache"},
+    {"--quiet", "--verbose"}, {"--seed", "--seeds"}};
 
 void check_exclusions(const CLI::App& command) {
-  const auto given = [&command](const char* name) {
-    const CLI::Option* option = command.get_option_no_throw(name);
-    return option != nullptr && option->count() > 0;
-  };
+  const auto given = [&command](const char* name) { return is_given(command, name); };
   for (const auto& [a, b] : kExclusive) {
     if (given(a) && given(b)) {
       throw Error(ErrorCode::InvalidArgument, fmt::format("{} and {} exclude each other", a, b));
     }
   }
-  const bool has_request = given("--from-image");  // which may hold what is missing
+}
+
+// Options that mean nothing without another one.
+void check_dependents(const CLI::App& command, const PictureOptions& pictures) {
+  const bool has_request = is_given(command, "--from-image");  // which may hold what is missing
+  const auto given = [&command](const char* name) { return is_given(command, name); };
   for (const char* dependent : {"--strength", "--mask"}) {
-    if (given(dependent) && !given("--init-image") && !has_request) {
+    if (given(dependent) && !pictures.init_image && !has_request) {
       throw Error(ErrorCode::InvalidArgument,
                   fmt::format("{} has no meaning without --init-image", dependent));
     }
   }
-  if (given("--no-composite") && !given("--mask") && !has_request)
+  if (given("--no-composite") && !pictures.mask && !has_request)
     throw Error(ErrorCode::InvalidArgument, "--no-composite has no meaning without --mask");
-  const CLI::Option* prompt = command.get_option_no_throw("--prompt");
-  if (prompt != nullptr && prompt->count() > 1) {
-    throw Error(
-        ErrorCode::InvalidArgument,
-        fmt::format("--prompt: expected one, found {}; put a prompt of several words in quotes",
-                    prompt->count()));
-  }
+}
+
+void check_prompt(const CLI::App& command) {
+  const auto given = [&command](const char* name) { return is_given(command, name); };
   if (command.get_name() == "generate" && !given("--prompt") && !given("--prompt-file") &&
-      !has_request) {
+      !given("--from-image")) {
     throw Error(ErrorCode::InvalidArgument,
                 "a prompt is needed: -p TEXT or --prompt-file FILE (see zimage generate --help)");
   }
@@ -460,6 +521,7 @@ GenerateOptions drawing_options(const Settings& settings) {
   add_repl(app, options);
   parse(app, arguments);
   check_exclusions(app);
+  check_dependents(app, options.draw.pictures);
   return options;
 }
 
@@ -529,6 +591,13 @@ Command parse_arguments(const std::vector<std::string>& arguments) {
   if (const auto show = parse(app, arguments)) return *show;
   check_command(app);
   check_exclusions(chosen(app));
+  check_prompt(chosen(app));
+  check_dependents(*generate_app, generate.draw.pictures);
+  check_dependents(*bench_app, bench.draw.pictures);
+  check_dependents(*plan_app, plan.draw.pictures);
+  // Several requests have use for a network again.
+  if (generate.is_job() && !is_given(*generate_app, "--keep")) generate.draw.keep = Keep::Auto;
+  check_dependents(*repl_app, repl.draw.pictures);
   if (*repl_app) return ReplOptions{.settings = settings_of(*repl_app), .drawing = repl};
   if (*info_app) return info;
   if (*bench_app) return bench;
@@ -540,6 +609,24 @@ Command parse_arguments(const std::vector<std::string>& arguments) {
   if (*metadata_app) return show_metadata;
   generate.given = given_options(*generate_app);
   return generate;
+}
+
+void parse_line_arguments(GenerateOptions& options, const std::vector<std::string>& arguments) {
+  CLI::App app("One prompt of many.", "generate");
+  app.set_help_flag();
+  options.prompts.clear();
+  options.prompt.reset();
+  add_prompt(app, options);
+  add_output(app, options);
+  add_picture_options(app, options.draw);
+  add_size(app, options.draw);
+  add_seeds(app, options);
+  add_seed_list(app, options);
+  parse(app, arguments);
+  check_exclusions(app);
+  check_dependents(app, options.draw.pictures);
+  if (options.prompts.size() != 1)
+    throw Error(ErrorCode::InvalidArgument, "prompt: expected one, found none");
 }
 
 }  // namespace zimage::cli

@@ -86,14 +86,20 @@ struct GenerateOptions {
   std::optional<std::int64_t> only = {};       // of the pictures that are drawn, the one to write
   std::set<std::string> given = {};  // the options on the command line, by their long names
   // Without from_image exactly one of the two is present.
-  std::optional<std::string> prompt;
+  std::optional<std::string> prompt;       // the last one
+  std::vector<std::string> prompts = {};   // every one that was given
   std::optional<std::string> prompt_file;  // "-" is standard input
   std::optional<std::string> output;       // "-" is standard output
+  // At most one of the two; neither: a random one.
   std::optional<std::uint64_t> seed;
+  std::vector<std::uint64_t> seeds = {};
   RngKind rng = RngKind::Cpu;
   double seed_variety = 0;
   Verbosity verbosity = Verbosity::Normal;
   bool force = false;
+
+  // Whether it asks for several requests: of several prompts or seeds, or as many as a file says.
+  bool is_job() const { return prompt_file || prompts.size() > 1 || !seeds.empty(); }
 };
 
 // Options of `generate` that were given: their long names without dashes, and the text of their
@@ -201,5 +207,10 @@ struct OptionText {
   std::vector<std::string> excludes;  // names of those that cannot be given beside it
 };
 std::vector<OptionText> drawing_option_texts();
+
+// The options of one prompt of many, in place of those that `options` has: everything that says
+// what is drawn, and --output; `arguments` are "--name=value" or "--flag", and name the prompt.
+// Throws as parse_arguments() does.
+void parse_line_arguments(GenerateOptions& options, const std::vector<std::string>& arguments);
 
 }  // namespace zimage::cli

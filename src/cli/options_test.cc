@@ -27,8 +27,8 @@ std::string error_of(const std::vector<std::string>& arguments) {
 
 TEST(Generate, LeavesDefaultsToTheModel) {
   const GenerateOptions options = generate_options({"-p", "a cat"});
-  EXPECT_EQ(options.prompt, "a cat");
-  EXPECT_FALSE(options.prompt_file || options.output || options.seed || options.force);
+  EXPECT_THAT(options.prompts, testing::ElementsAre("a cat"));
+  EXPECT_FALSE(options.prompt_file || options.output || options.force || options.is_job());
   EXPECT_FALSE(options.draw.model.name || options.draw.width || options.draw.height ||
                options.draw.steps);
   EXPECT_EQ(options.draw.count, 1);
@@ -39,6 +39,50 @@ TEST(Generate, LeavesDefaultsToTheModel) {
   EXPECT_EQ(options.rng, RngKind::Cpu);
   EXPECT_EQ(options.verbosity, Verbosity::Normal);
   EXPECT_FALSE(options.draw.json);
+}
+
+TEST(Generate, TakesSeveralPromptsAndSeeds) {
+  const GenerateOptions options =
+      generate_options({"-p", "[a, b]", "--prompt=", "-p", "c", "--seeds", "1,5-6"});
+  EXPECT_THAT(options.prompts, testing::ElementsAre("[a, b]", "", "c"));
+  EXPECT_THAT(options.seeds, testing::ElementsAre(1U, 5U, 6U));
+  EXPECT_TRUE(options.is_job());
+  EXPECT_EQ(options.draw.keep, Keep::Auto);
+  EXPECT_EQ(generate_options({"--prompt-file", "f", "--keep", "none"}).draw.keep, Keep::None);
+  EXPECT_THAT(error_of({"generate", "-p", "a", "--seeds", "3-1"}),
+              HasSubstr("--seeds: expected up to 10000 different seeds such as 1,2,5-9"));
+}
+
+TEST(ParseLineArguments, TakesThePlaceOfTheCommands) {
+  GenerateOptions options = generate_options({"--prompt-file", "f", "--steps", "4", "--seeds",
+                                              "1-3", "--size", "64x32", "--quality", "7"});
+  parse_line_arguments(options, {"--prompt=a = b", "--seed=9", "--sigmas=1,0.5", "--width=48"});
+  EXPECT_EQ(options.prompt, "a = b");
+  EXPECT_EQ(options.seed, 9U);
+  EXPECT_TRUE(options.seeds.empty());
+  EXPECT_FALSE(options.draw.steps);
+  EXPECT_THAT(options.draw.sigmas, testing::ElementsAre(1, 0.5));
+  EXPECT_EQ(options.draw.width, 48);
+  EXPECT_EQ(options.draw.height, 32);
+  EXPECT_EQ(options.quality, 7);
+}
+
+TEST(ParseLineArguments, RefusesWhatIsNotOfOnePrompt) {
+  const auto refused = [](const std::vector<std::string>& arguments) -> std::string {
+    GenerateOptions options;
+    try {
+      parse_line_arguments(options, arguments);
+    } catch (const Error& error) {
+      return error.what();
+    }
+    return "";
+  };
+  EXPECT_THAT(refused({"--prompt=a", "--stpes=3"}), HasSubstr("did you mean --steps?"));
+  for (const char* other : {"--model=m", "--force", "--prompt-file=f", "--json", "--help"})
+    EXPECT_THAT(refused({"--prompt=a", other}), HasSubstr("unknown option")) << other;
+  EXPECT_THAT(refused({"--seed=1"}), HasSubstr("prompt: expected one, found none"));
+  EXPECT_THAT(refused({"--prompt=a", "--seed=1", "--seeds=2"}), HasSubstr("exclude each other"));
+  EXPECT_THAT(refused({"--prompt=a", "--mask=m"}), HasSubstr("no meaning without --init-image"));
 }
 
 TEST(Generate, TakesEveryLongOption) {
@@ -73,7 +117,7 @@ TEST(Generate, TakesEveryShortOptionAndSpelling) {
   const GenerateOptions options = generate_options({"-m", "m", "-pa cat", "-o", "-", "-W64", "-H",
                                                     "32", "-s", "1", "-t", "2", "-q", "--seed=5"});
   EXPECT_EQ(options.draw.model.name, "m");
-  EXPECT_EQ(options.prompt, "a cat");
+  EXPECT_THAT(options.prompts, testing::ElementsAre("a cat"));
   EXPECT_EQ(options.output, "-");
   EXPECT_EQ(options.draw.width, 64);
   EXPECT_EQ(options.draw.height, 32);
@@ -160,14 +204,17 @@ TEST(Generate, TheLastOfSeveralValuesCounts) {
 TEST(Generate, PromptsAreTakenAsTheyAre) {
   for (const char* prompt : {"", "--seed", "-W", "{}", "[a, b]", "%%", "\"quoted\"", "a=b", "--",
                              "(a:1.2) \\ $HOME", "\xe7\x8c\xab"}) {
-    EXPECT_EQ(generate_options({"-p", prompt, "--seed", "1"}).prompt, prompt);
-    EXPECT_EQ(generate_options({std::string("--prompt=") + prompt, "--seed", "1"}).prompt, prompt);
+    EXPECT_THAT(generate_options({"-p", prompt, "--seed", "1"}).prompts,
+                testing::ElementsAre(prompt));
+    EXPECT_THAT(generate_options({std::string("--prompt=") + prompt, "--seed", "1"}).prompts,
+                testing::ElementsAre(prompt));
   }
 }
 
 TEST(Generate, RefusesWhatExcludesEachOther) {
   EXPECT_THAT(error_of({"generate"}), HasSubstr("a prompt is needed"));
-  EXPECT_THAT(error_of({"generate", "-p", "a", "-p", "b"}), HasSubstr("expected one, found 2"));
+  EXPECT_THAT(error_of({"generate", "-p", "a", "--seed", "1", "--seeds", "2"}),
+              HasSubstr("exclude each other"));
   EXPECT_THAT(error_of({"generate", "-p", "a", "--prompt-file", "f"}),
               HasSubstr("exclude each other"));
   EXPECT_THAT(error_of({"generate", "-p", "a", "--size", "1x1", "-H", "1"}),

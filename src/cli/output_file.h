@@ -29,7 +29,7 @@ class OutputFile {
   // Throws as the constructor does, and InvalidArgument where the place is no regular file.
   std::vector<OutputFile> for_pictures(std::int64_t count) const;
 
-  // As the user knows it: the name that is wanted.
+  // As the user knows it; of a regular file, the name that it gets if that is free.
   const std::filesystem::path& path() const { return path_; }
   bool is_standard_output() const { return kind_ == Kind::StandardOutput; }
 

@@ -10,7 +10,10 @@ namespace zimage::cli {
 void add_sampling(CLI::App& app, DrawOptions& options) {
   add_value(
       app, "-s,--steps", "N",
-      [&options](const std::string& text) { options.steps = parse_count("--steps", text); },
+      [&options](const std::string& text) {
+        options.steps = parse_count("--steps", text);
+        options.sigmas.clear();
+      },
       "Noise levels: a forward of the transformer each (1 to " + std::to_string(kMaxSteps) +
           "; default: the model's, 8 for\nTurbo)")
       ->group("Picture");
@@ -22,7 +25,10 @@ void add_sampling(CLI::App& app, DrawOptions& options) {
       ->group("Picture");
   add_value(
       app, "--sigmas", "LIST",
-      [&options](const std::string& text) { options.sigmas = parse_numbers("--sigmas", text); },
+      [&options](const std::string& text) {
+        options.sigmas = parse_numbers("--sigmas", text);
+        options.steps.reset();
+      },
       "Noise levels in place of --steps, each below the one before, such as 1,0.75,0.5,0.25; the "
       "shift\n"
       "is applied to them, and 0 follows (above 0 up to 1; default: spaced evenly)")

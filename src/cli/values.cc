@@ -13,6 +13,7 @@
 
 #include "base/error.h"
 #include "base/quote.h"
+#include "pipeline/seed_list.h"
 
 namespace zimage::cli {
 namespace {
@@ -65,6 +66,17 @@ std::uint64_t parse_seed(std::string_view option, std::string_view text) {
            text);
   }
   return *value;
+}
+
+std::vector<std::uint64_t> parse_seeds(std::string_view option, std::string_view text) {
+  const auto seeds = parse_seed_list(text);
+  if (!seeds)
+    refuse(option,
+           fmt::format("up to {} different seeds such as 1,2,5-9, each from 0 to "
+                       "18446744073709551615",
+                       kMaxSeeds),
+           text);
+  return *seeds;
 }
 
 int parse_small_count(std::string_view option, std::string_view text, int most) {

@@ -18,6 +18,8 @@ namespace zimage::cli {
 std::int64_t parse_count(std::string_view option, std::string_view text);
 // A decimal whole number from 0 to 2^64 - 1. Throws InvalidArgument.
 std::uint64_t parse_seed(std::string_view option, std::string_view text);
+// What parse_seed_list() takes. Throws InvalidArgument.
+std::vector<std::uint64_t> parse_seeds(std::string_view option, std::string_view text);
 // A decimal whole number from 1 to `most`. Throws InvalidArgument.
 int parse_small_count(std::string_view option, std::string_view text, int most);
 

@@ -50,8 +50,7 @@ std::string a1111_parameters(const Provenance& provenance) {
   // generator on any machine.
   std::string schedule;
   if (request.strength) schedule += fmt::format("Denoising strength: {}, ", *request.strength);
-  if (request.seed_variety > 0)
-    schedule += fmt::format("Seed variety: {}, ", request.seed_variety);
+  if (request.seed_variety > 0) schedule += fmt::format("Seed variety: {}, ", request.seed_variety);
   if (request.shift) schedule += fmt::format("Shift: {}, ", *request.shift);
   if (!request.sigmas.empty())
     schedule += fmt::format("Sigmas: \"{}\", ", fmt::join(request.sigmas, ","));

@@ -140,6 +140,8 @@ class Reader {
       take_size(value);
     } else if (name == "Denoising strength") {
       request.strength = number<double>(name, value);
+    } else if (name == "Seed variety") {
+      request.seed_variety = number<double>(name, value);
     } else if (name == "Shift") {
       request.shift = number<double>(name, value);
     } else if (name == "Model") {

@@ -121,6 +121,7 @@ void take_request(Request& request, Fields& fields) {
   fields.take(request.sigmas, "sigmas");
   fields.take(request.shift, "shift");
   fields.take(request.strength, "strength");
+  fields.take(request.seed_variety, "seed_variety");
   fields.take(request.guidance, "guidance");
   fields.take(request.negative_prompt, "negative_prompt");
   fields.take(request.cfg_normalization, "cfg_normalization");

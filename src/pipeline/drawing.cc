@@ -8,7 +8,6 @@
 #include <utility>
 
 #include "pipeline/sampling.h"
-#include "pipeline/seed_variety.h"
 
 namespace zimage {
 namespace {
@@ -134,9 +133,8 @@ Prompts vary_prompt(const Run& run, const ZImageTransformer& transformer,
   const std::span<const Tensor> captions = conditions.captions;
   const bool together = captions.size() > 1 && !conditions.prompts.negative;
   Prompts varied = conditions.prompts;
-  varied.conditioning =
-      transformer.make_captions(run, conditions.prompts.conditioning, captions.front().dim(0),
-                                pass.count, together ? 1 : 0);
+  varied.conditioning = transformer.make_captions(
+      run, conditions.prompts.conditioning, captions.front().dim(0), pass.count, together ? 1 : 0);
   for (std::int64_t i = 0; i < pass.count; ++i) {
     Arena::Frame frame(run.arena);
     const Tensor caption = frame.make(captions.front().dtype, captions.front().shape);
@@ -176,12 +174,12 @@ std::vector<float> denoise_pass(const Run& run, const ZImageTransformer& transfo
   SamplerState state = make_sampler_state(frame, drawing.sampler, velocities.prompt);
   const Prediction prediction = history_of(drawing.sampler).prediction;
   const Unmasked unmasked = make_unmasked(be, frame, drawing, state.latents, observer);
-  const std::int64_t plain = drawing.is_varied ? varied_steps(drawing.steps()) : 0;
+  const std::int64_t plain = drawing.varied_steps;  // the first noise level of the others
   const PassTensors tensors{.velocities = velocities, .latents = state.latents};
   Prompts varied;
-  if (drawing.is_varied) varied = vary_prompt(run, transformer, conditions, pass, observer);
-  const PassForwards first = record_forwards(run, transformer, drawing, {.first = 0, .last = plain},
-                                             varied, tensors);
+  if (plain > 0) varied = vary_prompt(run, transformer, conditions, pass, observer);
+  const PassForwards first =
+      record_forwards(run, transformer, drawing, {.first = 0, .last = plain}, varied, tensors);
   const PassForwards later =
       record_forwards(run, transformer, drawing, {.first = plain, .last = drawing.steps()},
                       conditions.prompts, tensors);
@@ -371,8 +369,7 @@ void draw(const Run& run, const Networks& networks, const Drawing& drawing,
     Arena::Frame frame(run.arena);
     const bool encodes = drawing.unknown_prompts() > 0;
     observer.begin(encodes ? Stage::EncodePrompt : Stage::Denoise);
-    const std::vector<Tensor> captions =
-        make_captions(run, frame, networks, drawing, observer);
+    const std::vector<Tensor> captions = make_captions(run, frame, networks, drawing, observer);
     if (encodes) observer.begin(Stage::Denoise);
     tokens = denoise(run, *networks.transformer, drawing, captions, observer);
     observer.denoised(tokens);

@@ -47,7 +47,7 @@ struct Drawing {
   Source source = Source::Noise;
   // Which prompts' features the observer has: of the prompt, of the negative one.
   std::array<bool, 2> known = {};
-  bool is_varied = false;              // the first steps of each picture see other features
+  std::int64_t varied_steps = 0;       // the first ones, which see other features
   std::int64_t count = 1;              // pictures
   std::int64_t pictures_per_pass = 1;  // of them, the most in one forward of the transformer
   std::int64_t tile = 0;          // side of the decoder's tiles in latent pixels; 0: in one piece

@@ -106,7 +106,7 @@ TEST(KeptFeatures, AreMadeAheadForManyRequests) {
 
 // Room for two prompts of this model, whose features are 256 floats a token.
 TEST(KeptFeatures, StopWhereTheirMemoryEnds) {
-  Pipeline pipeline({.model = kModel, .feature_memory = std::size_t{60} * 256 * sizeof(float)});
+  Pipeline pipeline({.model = kModel, .feature_memory = std::size_t{30} * 256 * sizeof(float)});
   const std::vector<std::string> prompts{"a red apple", "a fox", "robot", "a castle", "a cat"};
   const std::size_t encoded = pipeline.encode(prompts);
   EXPECT_GE(encoded, 2U);
@@ -121,9 +121,9 @@ TEST(KeptFeatures, StopWhereTheirMemoryEnds) {
   EXPECT_EQ(forgets.encode({}), 0U);
   std::stop_source stop;
   stop.request_stop();
-  EXPECT_EQ(error_of([&] { Pipeline({.model = kModel}).encode(prompts, {}, stop.get_token()); })
-                .code(),
-            ErrorCode::Cancelled);
+  EXPECT_EQ(
+      error_of([&] { Pipeline({.model = kModel}).encode(prompts, {}, stop.get_token()); }).code(),
+      ErrorCode::Cancelled);
 }
 
 }  // namespace

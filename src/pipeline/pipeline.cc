@@ -17,6 +17,7 @@
 #include "pipeline/parts.h"
 #include "pipeline/residency.h"
 #include "pipeline/run_observer.h"
+#include "pipeline/seed_variety.h"
 #include "pipeline/source_picture.h"
 
 namespace zimage {
@@ -191,11 +192,11 @@ Drawing Pipeline::Impl::make_drawing(const Request& request, const RequestTokens
       .sigmas = {},
       .latent_scale = {.scaling = model_.vae().scaling_factor, .shift = model_.vae().shift_factor},
       .source = source_of(request),
-      .is_varied = request.seed_variety > 0,
       .count = request.count,
       .pictures_per_pass = request.count,
   };
   drawing.sigmas = sigmas_of(request, model_.scheduler(), drawing.grid().tokens());
+  drawing.varied_steps = varied_steps(drawing.steps(), request.seed_variety);
   mark_known(drawing);
   return drawing;
 }
@@ -221,7 +222,7 @@ Plan Pipeline::Impl::plan(const Drawing& drawing) {
   const std::size_t kept = backend_->memory_kind() == MemoryKind::Device ? 0 : features_.bytes();
   for (const std::size_t length : {drawing.ids.size(), drawing.negative_ids.size()})
     networks.transformer->check_size(drawing.grid(), static_cast<std::int64_t>(length));
-  return make_plan(parts_, drawing, 
+  return make_plan(parts_, drawing,
                    {.keep = keep_, .process = process_ + kept, .available = available()});
 }
 
@@ -383,8 +384,8 @@ Result Pipeline::Impl::generate_on(Backend& backend, const Request& request,
 
 // As the first stage of the smallest picture.
 void Pipeline::Impl::encode(const std::string& prompt, const std::stop_token& stop) {
-  const Request request = complete(
-      {.prompt = prompt, .width = 1, .height = 1, .steps = 1, .guidance = 0.0});
+  const Request request =
+      complete({.prompt = prompt, .width = 1, .height = 1, .steps = 1, .guidance = 0.0});
   const RequestTokens tokens = tokenize(request);
   const Drawing drawing = make_drawing(request, tokens);
   if (drawing.known[0]) return;
@@ -414,8 +415,8 @@ void Pipeline::Impl::encode(const std::string& prompt, const std::stop_token& st
   }
 }
 
-std::size_t Pipeline::Impl::encode(std::span<const std::string> prompts,
-                                   const ProgressFn& progress, const std::stop_token& stop) {
+std::size_t Pipeline::Impl::encode(std::span<const std::string> prompts, const ProgressFn& progress,
+                                   const std::stop_token& stop) {
   const auto width = static_cast<std::size_t>(model_.text_encoder().hidden);
   std::vector<std::vector<std::int32_t>> different;
   std::size_t bytes = 0;

@@ -76,8 +76,8 @@ struct Request {
   bool allow_flat = false;
   std::uint64_t seed = 0;
   RngKind rng = RngKind::Cpu;
-  // How far pictures of other seeds are moved away from each other, 0 to 1: noise of the seed on the
-  // prompt's features, in the first quarter of the steps. 0 is the reference's picture.
+  // How far pictures of different seeds are moved apart, 0 to 1: noise of the seed on the prompt's
+  // features, in up to the first half of the steps. 0 is the reference's picture.
   double seed_variety = 0;
   // Pictures, 1 to kMaxCount, all of this prompt and size. Their noise is one draw from the seed,
   // as that of a batch of the reference.

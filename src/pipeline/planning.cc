@@ -98,7 +98,7 @@ void add_host(std::array<StagePlan, kStageCount>& stages, const Networks& networ
   at(Stage::EncodePrompt) = features;
   // The noise, and what comes of it.
   at(Stage::Denoise) = features + 2 * count * latents * kFloat;
-  if (drawing.is_varied) at(Stage::Denoise) += drawing.ids.size() * hidden * kFloat;
+  if (drawing.varied_steps > 0) at(Stage::Denoise) += drawing.ids.size() * hidden * kFloat;
   // Of the next draw, before it is in the order of tokens.
   if (adds_noise(drawing.sampler)) at(Stage::Denoise) += count * latents * kFloat;
   if (drawing.guidance.normalization > 0) at(Stage::Denoise) += latents * kFloat;  // for its norm

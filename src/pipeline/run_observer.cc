@@ -170,9 +170,9 @@ std::span<const float> RunObserver::varied(std::int64_t picture) {
   const std::span<const float> all = features(0);
   const auto rows = static_cast<std::int64_t>(context_.drawing.ids.size());
   const Request& request = context_.request;
-  asked_ = varied_features(
-      all, static_cast<std::int64_t>(all.size()) / rows,
-      {.amount = request.seed_variety, .seed = request.seed, .picture = picture});
+  asked_ =
+      varied_features(all, static_cast<std::int64_t>(all.size()) / rows,
+                      {.amount = request.seed_variety, .seed = request.seed, .picture = picture});
   return asked_;
 }
 

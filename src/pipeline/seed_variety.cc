@@ -29,8 +29,8 @@ std::uint64_t mixed(std::uint64_t seed, std::int64_t picture) {
 
 }  // namespace
 
-std::int64_t varied_steps(std::int64_t steps) {
-  return std::max<std::int64_t>(steps / 4, 1);
+std::int64_t varied_steps(std::int64_t steps, double amount) {
+  return static_cast<std::int64_t>(std::ceil(amount * static_cast<double>(steps) / 2));
 }
 
 std::vector<float> channel_spread(std::span<const float> features, std::int64_t channels) {

@@ -8,8 +8,9 @@
 
 namespace zimage {
 
-// How many of `steps` steps see other features: those that settle what lies where.
-std::int64_t varied_steps(std::int64_t steps);
+// How many of `steps` steps see other features, up to the first half, in which it is settled what
+// lies where: beyond some strength noise has no more effect, and more steps do.
+std::int64_t varied_steps(std::int64_t steps, double amount);
 
 // How far the values of each channel lie apart, [channels]: the median distance from the channel's
 // median, times 1.4826, which for normal values is their standard deviation. Medians, because one

@@ -109,8 +109,8 @@ Conditioning ZImageTransformer::make_captions(const Run& run, const Conditioning
   const std::int64_t all = padded(grid.tokens()) + length;
   Conditioning result = conditioning;
   result.variants = variants;
-  result.captions = run.arena.make(run.backend.activation_dtype(),
-                                   {(variants + others) * length, config_.dim});
+  result.captions =
+      run.arena.make(run.backend.activation_dtype(), {(variants + others) * length, config_.dim});
   const Shape& known = conditioning.cos_sin.shape;
   if (known.rank() > 0 && known[0] == all) return result;
   result.cos_sin = run.arena.make(DType::F32, {all, config_.head_dim() / 2, 2});
@@ -229,9 +229,9 @@ void ZImageTransformer::forward(const Run& run, const Conditioning& conditioning
       const Tensor rows = sequence(x, i, all);
       if (sequences > 1)
         be.copy(rows.rows(0, image_rows), sequence(images, i % pictures, image_rows));
-      be.copy(rows.rows(image_rows, all),
-              sequence(conditioning.captions, caption_of(conditioning, pictures, i),
-                       all - image_rows));
+      be.copy(
+          rows.rows(image_rows, all),
+          sequence(conditioning.captions, caption_of(conditioning, pictures, i), all - image_rows));
     }
   }
   for (std::int64_t i = 0; i < layers_.size(); ++i) {

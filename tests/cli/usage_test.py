@@ -14,7 +14,7 @@ NUMBERS = {"N", "SIZE", "WxH", "WxH,...", "LIST", "NUMBER", "SCALE", "FACTOR", "
 # What stands for one of some words, which the help names.
 WORDS = {"NAME", "KIND", "FORMAT", "MODE", "TYPE", "PARTS", "PRECISION", "ENCODING", "DEVICE", "HUB", "PART"}
 # What cannot be wrong before it is looked for.
-FREE = {"TEXT", "FILE", "FOLDER", "PATH", "MODEL", "REVISION", "GLOB"}
+FREE = {"TEXT", "FILE", "FOLDER", "PATH", "MODEL", "REVISION", "GLOB", "SEEDS"}
 
 
 class Help(ProgramTest):
@@ -32,7 +32,7 @@ class Help(ProgramTest):
         text = self.run_program("generate", "--help").stdout.decode()
         for option in (
             "-m,--model -p,--prompt --prompt-file -o,--output -W,--width -H,--height --size "
-            "-s,--steps --sampler --sigmas --shift -g,--guidance --negative,--negative-prompt --cfg-normalization --cfg-truncation --init-image --strength --mask --no-composite --format --quality -n,--count --seed --rng -t,--threads --cpu-kernel --device -v,--verbose -q,--quiet --json --force"
+            "-s,--steps --sampler --sigmas --shift -g,--guidance --negative,--negative-prompt --cfg-normalization --cfg-truncation --init-image --strength --mask --no-composite --format --quality -n,--count --seed --seeds --rng --seed-variety -t,--threads --cpu-kernel --device -v,--verbose -q,--quiet --json --force"
         ).split():
             self.assertIn(f"  {option} ", text)
         self.assertIn("Exit codes: 0 ", text)
@@ -178,7 +178,7 @@ class Refusals(ProgramTest):
     def test_missing_and_conflicting(self):
         self.refused(["generate"], "a prompt is needed: -p TEXT or --prompt-file FILE")
         self.refused(["generate", "-p"], "-p: a value is needed")
-        self.refused(["generate", "-p", "a", "-p", "b"], "--prompt: expected one, found 2")
+        self.refused(["generate", "-p", "a", "--seed", "1", "--seeds", "2"], "--seed and --seeds")
         self.refused(["generate", "-p", "a", "--prompt-file", "b"], "exclude each other")
         self.refused(["generate", "-p", "a", "--size", "9x9", "-W", "9"], "--size and --width")
         self.refused(["generate", "-p", "a", "-q", "-v"], "--quiet and --verbose")
@@ -230,21 +230,24 @@ class Prompts(ProgramTest):
         self.assert_fails(result, 2, "--prompt: expected UTF-8, found byte 0xe9 at offset 3")
 
     def test_files(self):
-        def refused(content, code, *fragments):
+        def refused(content, *fragments):
             (self.folder / "prompt.txt").write_bytes(content)
             result = self.run_program("generate", "--prompt-file", "prompt.txt")
-            self.assert_fails(result, code, '--prompt-file "prompt.txt": ', *fragments)
+            self.assert_fails(result, 4, "prompt.txt:1: ", *fragments)
 
-        refused(b"caf\xe9\n", 2, "expected UTF-8, found byte 0xe9 at offset 3")
-        refused("a cat".encode("utf-16"), 2, "expected UTF-8")
-        refused(b"a\0b", 2, "expected text, found a zero byte at offset 1")
-        refused(b"a" * (2 << 20), 1, "more than 1048576 bytes")
+        refused(b"caf\xe9\n", "expected UTF-8, found byte 0xe9 at offset 3")
+        refused("a cat".encode("utf-16"), "expected UTF-8")
+        refused(b"a\0b", "expected text, found a zero byte at offset 1")
+        refused(b"a" * (2 << 20), "more than 1048576 bytes")
+        (self.folder / "prompt.txt").write_text("# nothing\n\n")
+        result = self.run_program("generate", "--prompt-file", "prompt.txt")
+        self.assert_fails(result, 1, '"prompt.txt": expected a prompt on each line, found none')
         result = self.run_program("generate", "--prompt-file", "missing.txt")
         self.assert_fails(result, 1, '"missing.txt": No such file or directory')
         result = self.run_program("generate", "--prompt-file", ".")
         self.assert_fails(result, 1, '"."')
         result = self.run_program("generate", "--prompt-file", "-", input=b"\xff")
-        self.assert_fails(result, 2, "--prompt-file -: expected UTF-8, found byte 0xff at offset 0")
+        self.assert_fails(result, 4, "line:1: ", "expected UTF-8, found byte 0xff at offset 0")
 
 
 class Models(ProgramTest):

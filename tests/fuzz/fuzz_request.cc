@@ -109,6 +109,7 @@ Request request_of(Bytes& bytes) {
     request.sigmas.push_back(bytes.yes() ? 1 - static_cast<double>(i) / 256 : bytes.number());
   request.prompt = bytes.text();
   request.negative_prompt = bytes.text();
+  request.seed_variety = bytes.yes() ? bytes.number() : 0;
   return request;
 }
 
@@ -123,6 +124,7 @@ void check_complete(const Pipeline& pipeline, const Request& full) {
   require(is_within(static_cast<double>(full.steps.value()), 1, zimage::kMaxSteps));
   require(is_within(static_cast<double>(full.count), 1, zimage::kMaxCount));
   require(is_within(full.guidance.value(), 0, zimage::kMaxGuidance));
+  require(is_within(full.seed_variety, 0, 1));
   require(is_within(full.cfg_normalization, 0, zimage::kMaxGuidance));
   require(is_within(full.cfg_truncation, 0, 1));
   require(!full.shift || is_within(*full.shift, 0, zimage::kMaxShift));

@@ -69,6 +69,16 @@ EXAMPLES = [
         ["part.webp"],
     ),
     (
+        "Many prompts and seeds",
+        "Each line of a file is a prompt, or JSON with options of its own; [many.md](many.md) says what else it can be. "
+        "A seed variety moves the pictures of different seeds apart.",
+        [
+            """printf '%s\\n' "a pear" '{"prompt": "a strawberry", "seed": 9}' | zimage generate --prompt-file - --seed 4 -o many.webp --quality 80""",
+            'zimage generate -p "a panda next to a cake" --seeds 1-2 --seed-variety 0.5 -o varied.webp --quality 80',
+        ],
+        ["many-1.webp", "many-2.webp", "varied-1.webp", "varied-2.webp"],
+    ),
+    (
         "Line after line",
         "`zimage repl` keeps the model loaded. On a terminal lines are edited, and come back with the arrow keys.",
         ['printf \'%s\\n\' "a green leaf" "/set steps 4" "/again" | zimage repl --seed 5 --format webp --quality 80'],

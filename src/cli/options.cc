@@ -443,6 +443,63 @@ Settings settings_of(const CLI::App& app) {
   return settings;
 }
 
+// What the commands' options are parsed into.
+struct CommandOptions {
+  GenerateOptions generate;
+  GenerateOptions repl;
+  InfoOptions info;
+  BenchOptions bench;
+  PlanOptions plan;
+  ModelsOptions models;
+  VerifyOptions verify;
+  PullOptions pull;
+  PullText pull_text;
+  ConvertOptions convert;
+  ShowMetadataOptions show_metadata;
+};
+
+struct CommandApps {
+  CLI::App* generate;
+  CLI::App* repl;
+  CLI::App* info;
+  CLI::App* bench;
+  CLI::App* models;
+  CLI::App* verify;
+  CLI::App* pull;
+  CLI::App* convert;
+  CLI::App* plan;
+  CLI::App* show_metadata;
+};
+
+// In the order in which the help lists them.
+CommandApps add_commands(CLI::App& app, CommandOptions& options) {
+  const auto add = [&](const char* name, const char* text) {
+    return app.add_subcommand(name, text);
+  };
+  const CommandApps apps{
+      .generate = add("generate", "Draw pictures from a prompt"),
+      .repl = add("repl", "Draw one prompt after the other, with the model kept loaded"),
+      .info = add("info", "Print a model's parts, sizes, dtypes and parameter counts"),
+      .bench = add("bench", "Measure each stage against this machine's peak"),
+      .models = add("models", "List the models in the hubs' caches"),
+      .verify = add("verify", "Check a model's files for damage and for what is missing"),
+      .pull = add("pull", "Fetch a model from Hugging Face or ModelScope"),
+      .convert = add("convert", "Write a model, or a part of it, in another encoding"),
+      .plan = add("plan", "Print the memory that pictures would need, loading nothing"),
+      .show_metadata = add("show-metadata", "Print how a picture was drawn, as it says itself")};
+  add_generate(*apps.generate, options.generate);
+  add_repl(*apps.repl, options.repl);
+  add_info(*apps.info, options.info);
+  add_bench(*apps.bench, options.bench);
+  add_plan(*apps.plan, options.plan);
+  add_models(*apps.models, options.models);
+  add_verify(*apps.verify, options.verify);
+  add_pull(*apps.pull, options.pull, options.pull_text);
+  add_convert(*apps.convert, options.convert);
+  add_show_metadata(*apps.show_metadata, options.show_metadata);
+  return apps;
+}
+
 }  // namespace
 
 GenerateOptions drawing_options(const Settings& settings) {
@@ -482,65 +539,29 @@ std::vector<OptionText> drawing_option_texts() {
 Command parse_arguments(const std::vector<std::string>& arguments) {
   CLI::App app("Draws pictures from text with Z-Image-Turbo.", "zimage");
   set_up(app);
-  GenerateOptions generate;
-  GenerateOptions repl;
-  InfoOptions info;
-  BenchOptions bench;
-  PlanOptions plan;
-  ModelsOptions models;
-  VerifyOptions verify;
-  PullOptions pull;
-  PullText pull_text;
-  ConvertOptions convert;
-  ShowMetadataOptions show_metadata;
-  CLI::App* generate_app = app.add_subcommand("generate", "Draw pictures from a prompt");
-  CLI::App* repl_app =
-      app.add_subcommand("repl", "Draw one prompt after the other, with the model kept loaded");
-  CLI::App* info_app =
-      app.add_subcommand("info", "Print a model's parts, sizes, dtypes and parameter counts");
-  CLI::App* bench_app =
-      app.add_subcommand("bench", "Measure each stage against this machine's peak");
-  CLI::App* models_app = app.add_subcommand("models", "List the models in the hubs' caches");
-  CLI::App* verify_app =
-      app.add_subcommand("verify", "Check a model's files for damage and for what is missing");
-  CLI::App* pull_app = app.add_subcommand("pull", "Fetch a model from Hugging Face or ModelScope");
-  CLI::App* convert_app =
-      app.add_subcommand("convert", "Write a model, or a part of it, in another encoding");
-  add_generate(*generate_app, generate);
-  add_repl(*repl_app, repl);
-  add_info(*info_app, info);
-  CLI::App* plan_app =
-      app.add_subcommand("plan", "Print the memory that pictures would need, loading nothing");
-  add_bench(*bench_app, bench);
-  add_plan(*plan_app, plan);
-  add_models(*models_app, models);
-  add_verify(*verify_app, verify);
-  add_pull(*pull_app, pull, pull_text);
-  add_convert(*convert_app, convert);
-  CLI::App* metadata_app =
-      app.add_subcommand("show-metadata", "Print how a picture was drawn, as it says itself");
-  add_show_metadata(*metadata_app, show_metadata);
-
+  CommandOptions options;
+  const CommandApps apps = add_commands(app, options);
   if (const auto show = parse(app, arguments)) return *show;
   check_command(app);
   check_exclusions(chosen(app));
   check_prompt(chosen(app));
-  check_dependents(*generate_app, generate.draw.pictures);
-  check_dependents(*bench_app, bench.draw.pictures);
-  check_dependents(*plan_app, plan.draw.pictures);
+  check_dependents(*apps.generate, options.generate.draw.pictures);
+  check_dependents(*apps.bench, options.bench.draw.pictures);
+  check_dependents(*apps.plan, options.plan.draw.pictures);
+  check_dependents(*apps.repl, options.repl.draw.pictures);
+  if (*apps.repl) return ReplOptions{.settings = settings_of(*apps.repl), .drawing = options.repl};
+  if (*apps.info) return options.info;
+  if (*apps.bench) return options.bench;
+  if (*apps.plan) return options.plan;
+  if (*apps.models) return options.models;
+  if (*apps.verify) return options.verify;
+  if (*apps.pull) return pull_options(options.pull, options.pull_text);
+  if (*apps.convert) return options.convert;
+  if (*apps.show_metadata) return options.show_metadata;
   // Several requests have use for a network again.
-  if (generate.is_job() && !is_given(*generate_app, "--keep")) generate.draw.keep = Keep::Auto;
-  check_dependents(*repl_app, repl.draw.pictures);
-  if (*repl_app) return ReplOptions{.settings = settings_of(*repl_app), .drawing = repl};
-  if (*info_app) return info;
-  if (*bench_app) return bench;
-  if (*plan_app) return plan;
-  if (*models_app) return models;
-  if (*verify_app) return verify;
-  if (*pull_app) return pull_options(pull, pull_text);
-  if (*convert_app) return convert;
-  if (*metadata_app) return show_metadata;
-  generate.given = given_options(*generate_app);
+  GenerateOptions& generate = options.generate;
+  if (generate.is_job() && !is_given(*apps.generate, "--keep")) generate.draw.keep = Keep::Auto;
+  generate.given = given_options(*apps.generate);
   return generate;
 }
 

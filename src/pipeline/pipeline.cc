@@ -480,7 +480,7 @@ std::vector<OpProfile> Pipeline::profile(const Request& request) {
   return impl_->profile(request);
 }
 std::size_t Pipeline::encode(std::span<const std::string> prompts, const ProgressFn& progress,
-                             std::stop_token stop) {
+                             const std::stop_token& stop) {
   return impl_->encode(prompts, progress, stop);
 }
 Request Pipeline::complete(const Request& request) const {

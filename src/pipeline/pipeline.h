@@ -192,8 +192,8 @@ struct Plan {
   std::int64_t evaluations = 1;
   std::int64_t tile = 0;  // side in latent pixels of the tiles that the decoder draws; 0: one piece
   std::int64_t encoder_tile = 0;  // the same of those that the image encoder reads
-  // With the model open and nothing loaded: of the program on a CPU, and some pages of files that it
-  // has yet to touch; of what the backend takes on a card, whose memory the totals are of.
+  // With the model open and nothing loaded: of the program on a CPU, and some pages of files that
+  // it has yet to touch; of what the backend takes on a card, whose memory the totals are of.
   std::size_t process = 0;
   std::size_t total = 0;  // the largest of the stages'
   // What it may be: free memory and what this pipeline holds of it, or the limit if that is less.
@@ -283,7 +283,7 @@ class Pipeline {
   // PipelineOptions::feature_memory holds at once; one where that holds none. Throws as generate()
   // does.
   std::size_t encode(std::span<const std::string> prompts, const ProgressFn& progress = {},
-                     std::stop_token stop = {});
+                     const std::stop_token& stop = {});
 
   // The request with the model's defaults filled in. Throws InvalidArgument.
   Request complete(const Request& request) const;

@@ -9,8 +9,9 @@ namespace {
 
 std::optional<std::uint64_t> seed_of(std::string_view text) {
   std::uint64_t seed = 0;
-  const char* const end = text.data() + text.size();
-  const auto [stop, error] = std::from_chars(text.data(), end, seed);
+  const char* const begin = text.data();
+  const char* const end = begin + text.size();
+  const auto [stop, error] = std::from_chars(begin, end, seed);
   if (text.empty() || error != std::errc{} || stop != end) return std::nullopt;
   return seed;
 }

@@ -93,7 +93,7 @@ TEST(PictureText, ReadsEveryKindOfChunk) {
 
 TEST(PictureText, RefusesDamageInOneSentence) {
   const Bytes whole = encode_png(picture(), {{"parameters", "a long text of somebody's"}});
-  for (std::size_t size = 8; size < whole.size(); size += 5) {
+  for (std::ptrdiff_t size = 8; size < std::ssize(whole); size += 5) {
     EXPECT_THAT(message_of([&] { texts_of(Bytes(whole.begin(), whole.begin() + size)); }),
                 HasSubstr("damaged PNG (it ends inside a chunk)"));
   }

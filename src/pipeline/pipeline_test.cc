@@ -443,7 +443,7 @@ class DamagedModel {
   }
   // Replaces number `index`, which has two bytes.
   void damage(const char* part, const char* file, const std::string& tensor, std::uint16_t bits,
-              int index) {
+              std::uint64_t index) {
     const std::filesystem::path path = folder_.path() / part / file;
     std::fstream stream(path, std::ios::in | std::ios::out | std::ios::binary);
     std::uint64_t size = 0;
@@ -498,7 +498,7 @@ TEST(Pipeline, DrawsABadPictureAgainInASaferPrecision) {
 // A bias so great that every pixel is clamped.
 TEST(Pipeline, RefusesAPictureOfOneColourUnlessItIsAllowed) {
   DamagedModel model("vae", "diffusion_pytorch_model.safetensors", "decoder.conv_out.bias", 0xc680);
-  for (const int channel : {1, 2})
+  for (const std::uint64_t channel : {1U, 2U})
     model.damage("vae", "diffusion_pytorch_model.safetensors", "decoder.conv_out.bias", 0xc680,
                  channel);
   Pipeline pipeline({.model = model.path()});

@@ -55,6 +55,8 @@ inline void start_sums(const float* sums, bool both) {
   if (sums == nullptr) {
     ZIMAGE_TILE_ZERO(0);
     ZIMAGE_TILE_ZERO(1);
+    // Registers without rows are no operands of anything.
+    if (!both) return;
     ZIMAGE_TILE_ZERO(2);
     ZIMAGE_TILE_ZERO(3);
     return;

@@ -72,6 +72,8 @@ TEST(ParseRequestJson, RefusesDamageInOneSentence) {
   EXPECT_THAT(refused("{"), HasSubstr("x.png: metadata: not valid JSON"));
   EXPECT_THAT(refused("[]"), HasSubstr("x.png: metadata"));
   EXPECT_THAT(refused(R"({"program":"other"})"), HasSubstr("\"program\" is \"other\""));
+  EXPECT_THAT(refused(R"({"prompt":"a"})"), HasSubstr("\"program\" is not there"));
+  EXPECT_THAT(refused(R"({"program":"zimage","count":0})"), HasSubstr("\"index\" is not there"));
   EXPECT_THAT(refused(R"({"program":"zimage","steps":"9"})"),
               HasSubstr("\"steps\" is string, expected an integer"));
   EXPECT_THAT(refused(R"({"program":"zimage","seed":-1})"), HasSubstr("\"seed\" is -1"));

@@ -96,9 +96,10 @@ class Fields {
   }
 
   [[noreturn]] void refuse(const char* key, const char* expected) const {
-    throw Error(ErrorCode::InvalidFile, name() + ": \"" + key + "\" is " +
-                                            printable(json_.at(key).dump()) + ", expected " +
-                                            expected);
+    const auto found = json_.find(key);
+    const std::string value = found == json_.end() ? "not there" : printable(found->dump());
+    throw Error(ErrorCode::InvalidFile,
+                name() + ": \"" + key + "\" is " + value + ", expected " + expected);
   }
 
  private:

@@ -13,6 +13,7 @@
 
 #include "base/error.h"
 #include "base/quote.h"
+#include "base/whole_number.h"
 #include "pipeline/seed_list.h"
 
 namespace zimage::cli {
@@ -22,18 +23,6 @@ namespace {
                          std::string_view found) {
   throw Error(ErrorCode::InvalidArgument,
               fmt::format("{}: expected {}, found {}", option, expected, quote(found)));
-}
-
-// The number that `text` is, when all of it is one in decimal digits that fits.
-template <typename Integer>
-std::optional<Integer> whole_number(std::string_view text) {
-  Integer value = 0;
-  const char* const begin = text.data();
-  const char* const end = begin + text.size();
-  const auto [stop, error] = std::from_chars(begin, end, value);
-  if (text.empty() || text.front() == '-' || error != std::errc{} || stop != end)
-    return std::nullopt;
-  return value;
 }
 
 std::size_t edit_distance(std::string_view a, std::string_view b) {

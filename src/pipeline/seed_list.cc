@@ -1,26 +1,19 @@
 // Strict: no blanks, signs or empty parts.
 #include "pipeline/seed_list.h"
 
-#include <charconv>
 #include <set>
+
+#include "base/whole_number.h"
 
 namespace zimage {
 namespace {
 
-std::optional<std::uint64_t> seed_of(std::string_view text) {
-  std::uint64_t seed = 0;
-  const char* const begin = text.data();
-  const char* const end = begin + text.size();
-  const auto [stop, error] = std::from_chars(begin, end, seed);
-  if (text.empty() || error != std::errc{} || stop != end) return std::nullopt;
-  return seed;
-}
-
 // Appends what one part of the list stands for. False where it stands for nothing.
 bool append(std::vector<std::uint64_t>& seeds, std::string_view part) {
   const std::size_t dash = part.find('-');
-  const auto first = seed_of(part.substr(0, dash));
-  const auto last = dash == std::string_view::npos ? first : seed_of(part.substr(dash + 1));
+  const auto first = whole_number<std::uint64_t>(part.substr(0, dash));
+  const auto last =
+      dash == std::string_view::npos ? first : whole_number<std::uint64_t>(part.substr(dash + 1));
   if (!first || !last || *first > *last || *last - *first >= kMaxSeeds - seeds.size()) return false;
   for (std::uint64_t i = 0; i <= *last - *first; ++i) seeds.push_back(*first + i);
   return true;

@@ -31,6 +31,13 @@ std::optional<std::size_t> find_invalid_utf8(std::string_view text) {
   return std::nullopt;
 }
 
+std::string utf8_or_latin1(std::string text) {
+  if (!find_invalid_utf8(text)) return text;
+  std::string converted;
+  for (const char byte : text) append_utf8(converted, static_cast<std::uint8_t>(byte));
+  return converted;
+}
+
 void append_utf8(std::string& text, char32_t code) {
   const auto append = [&text](char32_t byte) { text += static_cast<char>(byte); };
   const auto tail = [&append, code](int shift) { append(0x80U | ((code >> shift) & 0x3fU)); };

@@ -21,6 +21,9 @@ Utf8Character first_character(std::string_view text);
 // The offset of the first byte that does not belong to a well-formed sequence; nothing when all do.
 std::optional<std::size_t> find_invalid_utf8(std::string_view text);
 
+// `text` where it is UTF-8, else its bytes read as Latin-1, whose texts are hardly ever both.
+std::string utf8_or_latin1(std::string text);
+
 // Appends the UTF-8 form of `code`. Precondition: at most U+10FFFF, no surrogate.
 void append_utf8(std::string& text, char32_t code);
 

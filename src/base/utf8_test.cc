@@ -37,5 +37,11 @@ TEST(Utf8, EncodesWhatItDecodes) {
   }
 }
 
+TEST(Utf8, IsReadAsLatin1WhereItIsNone) {
+  EXPECT_EQ(utf8_or_latin1("caf\xe9"), "caf\xc3\xa9");
+  EXPECT_EQ(utf8_or_latin1("caf\xc3\xa9"), "caf\xc3\xa9");
+  EXPECT_EQ(utf8_or_latin1(""), "");
+}
+
 }  // namespace
 }  // namespace zimage

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "base/error.h"
 #include "base/utf8.h"
@@ -94,10 +95,7 @@ std::span<const std::uint8_t> without_mark(std::span<const std::uint8_t> exif) {
 std::string text_of_bytes(std::span<const std::uint8_t> bytes) {
   std::string text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   text.resize(text.find_last_not_of('\0') + 1);
-  if (!find_invalid_utf8(text)) return text;
-  std::string converted;
-  for (const char byte : text) append_utf8(converted, static_cast<std::uint8_t>(byte));
-  return converted;
+  return utf8_or_latin1(std::move(text));
 }
 
 enum class ByteOrder : std::uint8_t { Big, Little };

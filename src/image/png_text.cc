@@ -60,15 +60,6 @@ std::string text_of(std::span<const std::uint8_t> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
-// As what it is by its bytes: iTXt is UTF-8 and the others Latin-1, and writers exist that mix
-// them up. Latin-1 that is also UTF-8 is what nobody means.
-std::string as_utf8(std::string text) {
-  if (!find_invalid_utf8(text)) return text;
-  std::string converted;
-  for (const char byte : text) append_utf8(converted, static_cast<std::uint8_t>(byte));
-  return converted;
-}
-
 // Unpacks zlib's format up to `limit` bytes; nothing where it is damaged or longer.
 std::optional<std::string> unpacked(std::span<const std::uint8_t> packed, std::size_t limit) {
   z_stream stream{};
@@ -98,7 +89,8 @@ class TextReader {
 
   void add(std::string_view type, std::span<const std::uint8_t> data) {
     Bytes bytes(data, name_);
-    const std::string keyword = as_utf8(std::string(bytes.take_word()));
+    // By its bytes: iTXt is UTF-8 and the others Latin-1, and writers exist that mix them up.
+    const std::string keyword = utf8_or_latin1(std::string(bytes.take_word()));
     if (keyword.empty() || keyword.size() > 2 * kMaxKeyword) bytes.fail("a text's keyword");
     bool packed = type == "zTXt";
     if (type == "iTXt") {
@@ -120,7 +112,7 @@ class TextReader {
     if (!text || text->size() > limit)
       bytes.fail("text " + quote(keyword) + " cannot be unpacked, or is too long");
     used_ += text->size() + keyword.size();
-    texts.emplace_back(keyword, as_utf8(*text));
+    texts.emplace_back(keyword, utf8_or_latin1(*text));
     if (used_ > kMaxTextBytes) bytes.fail("its texts are too long");
   }
 

@@ -19,7 +19,9 @@ namespace {
 // Far more than this program ever leaves there.
 constexpr std::uintmax_t kMaxFileBytes = std::uintmax_t{64} << 20;
 
-bool is_text(const std::string& line) {
+// Whether a line is kept at all.
+bool fits(const std::string& line) {
+  if (line.empty() || line.size() > History::kMaxLineBytes) return false;
   return !find_invalid_utf8(line) && std::none_of(line.begin(), line.end(), [](unsigned char c) {
     return c < 0x20 || c == 0x7f;
   });
@@ -39,8 +41,7 @@ History::History(std::filesystem::path file) : file_(std::move(file)) {
   std::ifstream stream(file_, std::ios::binary);
   std::size_t found = 0;
   for (std::string line; std::getline(stream, line); ++found) {
-    const bool fits = !line.empty() && line.size() <= kMaxLineBytes && is_text(line);
-    if (fits && (lines_.empty() || lines_.back() != line)) lines_.push_back(line);
+    if (fits(line) && (lines_.empty() || lines_.back() != line)) lines_.push_back(line);
   }
   if (lines_.size() > kMaxLines)
     lines_.erase(lines_.begin(), lines_.end() - static_cast<std::ptrdiff_t>(kMaxLines));
@@ -48,8 +49,7 @@ History::History(std::filesystem::path file) : file_(std::move(file)) {
 }
 
 void History::add(const std::string& line) {
-  const bool fits = !line.empty() && line.size() <= kMaxLineBytes && is_text(line);
-  if (!fits || (!lines_.empty() && lines_.back() == line)) return;
+  if (!fits(line) || (!lines_.empty() && lines_.back() == line)) return;
   if (lines_.size() == kMaxLines) lines_.erase(lines_.begin());
   lines_.push_back(line);
   append_to_file(line);

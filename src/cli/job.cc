@@ -36,8 +36,7 @@ Order order_of(const Task& task) {
 }
 
 // Finds the pictures of an order that are there.
-void find_done(Order& order, const DrawingSession& session) {
-  Provenance provenance = session.provenance(order);
+void find_done(Order& order, Provenance provenance) {
   for (std::size_t i = 0; i < order.outputs.size(); ++i) {
     provenance.index = order.options.only.value_or(static_cast<std::int64_t>(i));
     if (drawn_before(order.outputs[i], provenance)) order.done.insert(i);
@@ -115,8 +114,8 @@ void Job::check_tasks(DrawingSession& session) {
     const bool is_good = reports(task.source, [&] {
       Order order = order_of(task);
       count = order.outputs.size();
-      session.provenance(order);
-      if (!options_.force) find_done(order, session);
+      Provenance provenance = session.provenance(order);
+      if (!options_.force) find_done(order, std::move(provenance));
       there = order.done.size();
     });
     if (!is_good) continue;
@@ -156,7 +155,7 @@ void Job::draw_tasks(DrawingSession& session) {
     console_.set_prefix(fmt::format("picture {} of {}: ", done_ + 1, pictures_));
     reports(tasks_[i].source, [&] {
       Order order = order_of(tasks_[i]);
-      if (!options_.force) find_done(order, session);
+      if (!options_.force) find_done(order, session.provenance(order));
       const std::size_t missing = order.outputs.size() - order.done.size();
       session.draw(order, interrupt_.token());
       done_ += missing;

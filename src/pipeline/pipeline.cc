@@ -86,6 +86,17 @@ std::vector<float> decoded(const Run& run, const VaeDecoder& vae, const std::vec
   return to_host(run, pixels);
 }
 
+// Runs a drawing or a part of it. Memory that is short then is told beside the plan.
+template <typename Work>
+void explaining_shortage(const Plan& needed, const RunObserver& observer, const Work& work) {
+  try {
+    work();
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::OutOfMemory) throw;
+    throw Error(ErrorCode::OutOfMemory, shortage(needed, observer.stage(), error.what()));
+  }
+}
+
 }  // namespace
 
 std::string_view version() {
@@ -371,12 +382,7 @@ Result Pipeline::Impl::generate_on(Backend& backend, const Request& request,
                         .previews = previews.is_on() ? &previews : nullptr,
                         .latent_rgb = latent_rgb_ ? &*latent_rgb_ : nullptr},
                        std::move(noise));
-  try {
-    draw(run, parts_.loaded(), drawing, observer);
-  } catch (const Error& error) {
-    if (error.code() != ErrorCode::OutOfMemory) throw;
-    throw Error(ErrorCode::OutOfMemory, shortage(needed, observer.stage(), error.what()));
-  }
+  explaining_shortage(needed, observer, [&] { draw(run, parts_.loaded(), drawing, observer); });
   if (needed.keep == Keep::None) parts_.release(Stage::Decode);
   const std::int64_t scale = model_.vae().scale();
   result.drawn_width = drawing.latent.columns * scale;
@@ -412,12 +418,8 @@ void Pipeline::Impl::encode(const std::string& prompt, const std::stop_token& st
                         .source = none,
                         .features = {&features, 1}},
                        {});
-  try {
-    encode_prompts(run, parts_.loaded(), drawing, observer);
-  } catch (const Error& error) {
-    if (error.code() != ErrorCode::OutOfMemory) throw;
-    throw Error(ErrorCode::OutOfMemory, shortage(needed, observer.stage(), error.what()));
-  }
+  explaining_shortage(needed, observer,
+                      [&] { encode_prompts(run, parts_.loaded(), drawing, observer); });
 }
 
 std::size_t Pipeline::Impl::encode(std::span<const std::string> prompts, const ProgressFn& progress,

@@ -184,10 +184,15 @@ void RunObserver::encoded(std::int64_t prompt, const Tensor& features) {
   report(++encoded_);
 }
 
+// Counted in its pass, from 1 on.
+std::int64_t RunObserver::step_of(std::int64_t evaluation) const {
+  return (evaluation - 1) % context_.drawing.evaluations() + 1;
+}
+
 void RunObserver::preview(std::int64_t evaluation, const Tensor& velocity,
                           const Tensor& latents) const {
   const Drawing& drawing = context_.drawing;
-  const std::int64_t step = (evaluation - 1) % drawing.evaluations() + 1;
+  const std::int64_t step = step_of(evaluation);
   const PreviewOptions* const previews = context_.previews;
   if (previews == nullptr || step % previews->every != 0 || step == drawing.evaluations()) return;
   const std::int64_t scale = context_.parts.planned().vae->config().scale();
@@ -217,11 +222,9 @@ void RunObserver::stepped(std::int64_t evaluation, const Tensor& velocity, const
   const Run& run = context_.run;
   const bool waits = context_.progress || run.stop.stop_possible();
   if (waits) run.backend.synchronize();
-  if (waits || run.backend.memory_kind() == MemoryKind::Host) {
-    const std::int64_t step = (evaluation - 1) % context_.drawing.evaluations() + 1;
-    if (!is_finite(run.backend, velocity))
-      throw_not_finite(stage_, "the velocity of step " + std::to_string(step));
-  }
+  const bool looks = waits || run.backend.memory_kind() == MemoryKind::Host;
+  if (looks && !is_finite(run.backend, velocity))
+    throw_not_finite(stage_, "the velocity of step " + std::to_string(step_of(evaluation)));
   report(evaluation);
   preview(evaluation, velocity, latents);
 }

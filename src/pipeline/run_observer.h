@@ -66,6 +66,7 @@ class RunObserver final : public DrawingObserver {
   void report(std::int64_t step) const;
   // Throws Numerics for a picture of one colour, if the request does not allow it.
   void expect_picture(const Image& image, std::int64_t picture) const;
+  std::int64_t step_of(std::int64_t evaluation) const;
   // Shows what the pictures of a pass will be.
   void preview(std::int64_t evaluation, const Tensor& velocity, const Tensor& latents) const;
   // Waits for the noise.

@@ -4,7 +4,7 @@ include(CMakePackageConfigHelpers)
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/zimage)
 
 get_property(rooms GLOBAL PROPERTY ZIMAGE_ROOMS)
-list(REMOVE_ITEM rooms zimage_cli zimage_metadata zimage_convert zimage_download)
+list(FILTER rooms EXCLUDE REGEX "^zimage_(cli(_.*)?|metadata|convert|download)$")
 foreach(room ${rooms})
   string(REPLACE zimage_ "" export_name ${room})
   set_target_properties(${room} PROPERTIES EXPORT_NAME ${export_name})

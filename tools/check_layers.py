@@ -39,7 +39,12 @@ RULE = {
     | {"hub", "tokenizer", "scheduler", "image", "text_encoder", "transformer", "vae"}
     | {"backend/plan", "backend/profile"},
     "metadata": BASE | {"image", "pipeline"},
-    "cli": BASE | {"hub", "download", "convert", "image", "pipeline", "metadata"},
+    "cli/terminal": BASE | {"image", "pipeline"},
+    "cli/options": BASE | {"hub", "convert", "image", "pipeline", "cli/terminal"},
+    "cli/drawing": BASE | {"hub", "image", "pipeline", "metadata", "cli/terminal", "cli/options"},
+    "cli": BASE
+    | {"download", "convert", "pipeline", "metadata"}
+    | {"cli/terminal", "cli/options", "cli/drawing"},
     "server": BASE | {"image", "pipeline", "metadata"},
 }
 
@@ -54,11 +59,11 @@ TEST_RULE = {room: DEVICES - {"backend/cuda"} for room in ("backend", "nn", "tex
 
 # Libraries that stay behind one room's wall: header's first part -> rooms.
 LIBRARY_RULE = {
-    "CLI": {"cli"},
+    "CLI": {"cli/options"},
     "cuda": {"backend/cuda"},
     "cublas": {"backend/cuda"},
     "pcre2": {"tokenizer"},
-    "utf8proc": {"tokenizer", "cli"},
+    "utf8proc": {"tokenizer", "cli/terminal"},
     "simdjson": {"tokenizer"},
     "png": {"image"},
     "turbojpeg": {"image"},

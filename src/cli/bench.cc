@@ -11,12 +11,12 @@
 
 #include "base/json_line.h"
 #include "base/process_memory.h"
-#include "cli/console.h"
-#include "cli/default_model.h"
-#include "cli/output_file.h"
-#include "cli/pipeline_options.h"
-#include "cli/plan.h"
-#include "cli/progress.h"
+#include "cli/drawing/plan_text.h"
+#include "cli/options/default_model.h"
+#include "cli/options/pipeline_options.h"
+#include "cli/terminal/console.h"
+#include "cli/terminal/descriptors.h"
+#include "cli/terminal/progress.h"
 
 namespace zimage::cli {
 namespace {

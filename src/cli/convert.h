@@ -4,8 +4,8 @@
 #include <cstddef>
 #include <string>
 
-#include "cli/interrupt.h"
-#include "cli/options.h"
+#include "cli/options/options.h"
+#include "cli/terminal/interrupt.h"
 #include "convert/convert.h"
 
 namespace zimage::cli {

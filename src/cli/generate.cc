@@ -7,12 +7,12 @@
 #include <string>
 
 #include "base/quote.h"
-#include "cli/console.h"
-#include "cli/drawing_session.h"
-#include "cli/from_image.h"
-#include "cli/job.h"
-#include "cli/output_file.h"
-#include "cli/prompt.h"
+#include "cli/drawing/drawing_session.h"
+#include "cli/drawing/from_image.h"
+#include "cli/drawing/job.h"
+#include "cli/drawing/output_file.h"
+#include "cli/drawing/prompt.h"
+#include "cli/terminal/console.h"
 
 namespace zimage::cli {
 namespace {

@@ -1,8 +1,8 @@
 // `zimage generate`: a request in, PNG files out.
 #pragma once
 
-#include "cli/interrupt.h"
-#include "cli/options.h"
+#include "cli/options/options.h"
+#include "cli/terminal/interrupt.h"
 
 namespace zimage::cli {
 

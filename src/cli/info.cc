@@ -9,9 +9,9 @@
 #include "base/bytes_text.h"
 #include "base/json_line.h"
 #include "base/quote.h"
-#include "cli/console.h"
-#include "cli/default_model.h"
-#include "cli/output_file.h"
+#include "cli/options/default_model.h"
+#include "cli/terminal/console.h"
+#include "cli/terminal/descriptors.h"
 
 namespace zimage::cli {
 namespace {

@@ -10,19 +10,18 @@
 
 #include "base/error.h"
 #include "cli/bench.h"
-#include "cli/console.h"
 #include "cli/convert.h"
 #include "cli/generate.h"
 #include "cli/info.h"
-#include "cli/interrupt.h"
 #include "cli/models.h"
-#include "cli/options.h"
-#include "cli/output_file.h"
+#include "cli/options/options.h"
 #include "cli/plan.h"
-#include "cli/process.h"
 #include "cli/pull.h"
 #include "cli/repl.h"
 #include "cli/show_metadata.h"
+#include "cli/terminal/console.h"
+#include "cli/terminal/descriptors.h"
+#include "cli/terminal/interrupt.h"
 #include "cli/verify.h"
 
 namespace {

@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "cli/options.h"
+#include "cli/options/options.h"
 #include "pipeline/model_list.h"
 
 namespace zimage::cli {

@@ -8,16 +8,13 @@
 #include <utility>
 
 #include "base/json_line.h"
-#include "cli/default_model.h"
-#include "cli/output_file.h"
-#include "cli/pipeline_options.h"
+#include "cli/drawing/plan_text.h"
+#include "cli/options/default_model.h"
+#include "cli/options/pipeline_options.h"
+#include "cli/terminal/descriptors.h"
 
 namespace zimage::cli {
 namespace {
-
-std::string mebibytes(std::size_t bytes) {
-  return fmt::format("{:.1f}", static_cast<double>(bytes) / 0x1p20);
-}
 
 // What a stage needs beside its own weights, activations and workspace while its total is reached.
 std::size_t other_bytes(const StagePlan& stage) {
@@ -94,40 +91,6 @@ DevicePlans plan_on(const std::string& device, const ModelLocation& place,
 }
 
 }  // namespace
-
-std::string size_text(const Request& request) {
-  std::string text =
-      fmt::format("{}x{}, {} steps", *request.width, *request.height, *request.steps);
-  if (request.sampler != Sampler::Euler)
-    text += fmt::format(" of {}", zimage::name_of(request.sampler));
-  if (*request.guidance > 0) text += fmt::format(", guidance {}", *request.guidance);
-  if (request.strength) text += fmt::format(", strength {}", *request.strength);
-  if (request.count > 1) text += fmt::format(", {} pictures", request.count);
-  return text;
-}
-
-std::string choices_text(const Plan& plan) {
-  std::string text = plan.keep == Keep::All ? "every network stays loaded"
-                                            : "each network is released after its stage";
-  for (const StagePlan& stage : plan.stages) {
-    if (stage.streamed == 0) continue;
-    text += fmt::format(", {} of {} blocks of the {} are streamed", stage.streamed, stage.layers,
-                        stage.stage == Stage::Denoise ? "transformer" : "text encoder");
-    if (stage.copies > 0)
-      text += fmt::format(" from {} MiB of host memory", mebibytes(stage.copies));
-  }
-  if (plan.pictures_per_pass < plan.count) {
-    text += fmt::format(", the {} pictures are drawn in {} passes of {}", plan.count, plan.passes(),
-                        plan.pictures_per_pass);
-    if (plan.count % plan.pictures_per_pass != 0) text += " or fewer";
-  }
-  if (plan.tile > 0)
-    text += fmt::format(", pictures are decoded in tiles of {} latent pixels", plan.tile);
-  if (plan.encoder_tile > 0)
-    text +=
-        fmt::format(", the init image is encoded in tiles of {} latent pixels", plan.encoder_tile);
-  return text;
-}
 
 std::string plan_table(const DevicePlans& plans) {
   std::string text = plans.device;

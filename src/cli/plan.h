@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "cli/options.h"
+#include "cli/options/options.h"
 #include "pipeline/pipeline.h"
 
 namespace zimage::cli {
@@ -22,10 +22,6 @@ struct DevicePlans {
 
 // The table for people, each line ended.
 std::string plan_table(const DevicePlans& plans);
-// What is drawn: "256x256, 8 steps, 4 pictures". Every default is filled in.
-std::string size_text(const Request& request);
-// What the plan chose, for people: "every network stays loaded", ...
-std::string choices_text(const Plan& plan);
 // The same as one line of JSON for all devices, without a newline.
 std::string plans_json(const std::string& model, const std::vector<DevicePlans>& devices);
 

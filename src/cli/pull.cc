@@ -5,10 +5,10 @@
 
 #include "base/bytes_text.h"
 #include "base/json_line.h"
-#include "cli/console.h"
-#include "cli/output_file.h"
-#include "cli/progress.h"
-#include "cli/redraw_timer.h"
+#include "cli/terminal/console.h"
+#include "cli/terminal/descriptors.h"
+#include "cli/terminal/progress.h"
+#include "cli/terminal/redraw_timer.h"
 
 namespace zimage::cli {
 namespace {

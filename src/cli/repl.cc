@@ -16,13 +16,13 @@
 
 #include "base/error.h"
 #include "base/quote.h"
-#include "cli/console.h"
-#include "cli/drawing_session.h"
-#include "cli/history.h"
-#include "cli/line_reader.h"
-#include "cli/output_file.h"
-#include "cli/progress.h"
-#include "cli/values.h"
+#include "cli/drawing/drawing_session.h"
+#include "cli/drawing/output_file.h"
+#include "cli/options/values.h"
+#include "cli/terminal/console.h"
+#include "cli/terminal/history.h"
+#include "cli/terminal/line_reader.h"
+#include "cli/terminal/progress.h"
 
 namespace zimage::cli {
 namespace {

@@ -1,8 +1,8 @@
 // `zimage repl`: lines in, picture files out, with the model kept loaded between them.
 #pragma once
 
-#include "cli/interrupt.h"
-#include "cli/options.h"
+#include "cli/options/options.h"
+#include "cli/terminal/interrupt.h"
 
 namespace zimage::cli {
 

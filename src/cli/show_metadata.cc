@@ -5,8 +5,8 @@
 
 #include <algorithm>
 
-#include "cli/console.h"
-#include "cli/output_file.h"
+#include "cli/terminal/console.h"
+#include "cli/terminal/descriptors.h"
 
 namespace zimage::cli {
 namespace {

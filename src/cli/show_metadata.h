@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "cli/options.h"
+#include "cli/options/options.h"
 #include "metadata/read_metadata.h"
 
 namespace zimage::cli {

@@ -3,8 +3,8 @@
 
 #include <string>
 
-#include "cli/interrupt.h"
-#include "cli/options.h"
+#include "cli/options/options.h"
+#include "cli/terminal/interrupt.h"
 #include "pipeline/verify_model.h"
 
 namespace zimage::cli {

@@ -15,7 +15,7 @@
 #include <vector>
 
 #include "checks.h"
-#include "cli/options.h"
+#include "cli/options/options.h"
 #include "pipeline/check_request.h"
 #include "pipeline/pipeline.h"
 #include "pipeline/request_limits.h"

@@ -1,0 +1,73 @@
+// Where previews go.
+#include "cli/drawing/previews.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <utility>
+
+#include "base/error.h"
+
+namespace zimage::cli {
+namespace {
+
+constexpr int kPreviewColumns = 24;
+constexpr int kPictureColumns = 48;
+
+std::filesystem::path preview_path(const std::filesystem::path& picture) {
+  return picture.parent_path() / (picture.stem().string() + "-preview.png");
+}
+
+}  // namespace
+
+TerminalGraphics graphics_of(const ShowOptions& options) {
+  if (isatty(STDERR_FILENO) != 1) return TerminalGraphics::None;
+  if (options.graphics == "kitty") return TerminalGraphics::Kitty;
+  if (options.graphics == "iterm2") return TerminalGraphics::ITerm2;
+  if (options.graphics == "sixel") return TerminalGraphics::Sixel;
+  if (options.graphics == "none") return TerminalGraphics::None;
+  return detect_graphics([](const char* name) { return std::getenv(name); });
+}
+
+Previews::Previews(const GenerateOptions& options, const std::vector<OutputFile>& outputs,
+                   Console& console, std::stop_token stop)
+    : options_(options),
+      console_(console),
+      stop_(std::move(stop)),
+      graphics_(graphics_of(options.show)) {
+  if (options.show.picture && graphics_ == TerminalGraphics::None)
+    console.note("--show: no terminal that is known to show pictures (see --terminal-graphics)");
+  if (options.show.every == 0 || graphics_ != TerminalGraphics::None) return;
+  for (const OutputFile& output : outputs) {
+    if (output.is_standard_output()) {
+      throw Error(ErrorCode::InvalidArgument,
+                  "--preview: standard output has no name for a file beside it; name a file with "
+                  "--output");
+    }
+    files_.emplace_back(preview_path(output.path()).string(), "", Overwrite::Allowed);
+  }
+}
+
+PreviewOptions Previews::sink() {
+  if (options_.show.every == 0) return {};
+  return {.every = options_.show.every, .show = [this](const Preview& preview) { take(preview); }};
+}
+
+void Previews::show(const Image& image) {
+  if (options_.show.picture && graphics_ != TerminalGraphics::None)
+    console_.picture(terminal_picture(image, graphics_, kPictureColumns));
+}
+
+void Previews::take(const Preview& preview) {
+  if (options_.only && *options_.only != preview.picture) return;
+  if (graphics_ != TerminalGraphics::None) {
+    console_.picture(terminal_picture(preview.image, graphics_, kPreviewColumns));
+    return;
+  }
+  const OutputFile& file = files_[options_.only ? 0 : static_cast<std::size_t>(preview.picture)];
+  file.write(encode_png(preview.image, {}), stop_);
+}
+
+}  // namespace zimage::cli

@@ -89,7 +89,7 @@ Image LatentRgb::image(std::span<const float> map, const LatentShape& shape) con
       double value = weights_[channels * kColours + colour];
       for (std::size_t i = 0; i < channels; ++i)
         value += static_cast<double>(map[at * channels + i]) * weights_[i * kColours + colour];
-      const double level = std::round(value * 127.5 + 127.5);
+      const double level = value * 127.5 + 128.0;  // cut off: as rounded
       // NaN, which some later check tells of, is black.
       image.rgb[at * kColours + colour] =
           level > 0 ? static_cast<std::uint8_t>(std::min(level, 255.0)) : std::uint8_t{0};

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <cstdlib>
 #include <filesystem>
 #include <utility>
@@ -20,7 +21,19 @@ std::filesystem::path preview_path(const std::filesystem::path& picture) {
   return picture.parent_path() / (picture.stem().string() + "-preview.png");
 }
 
+double seconds_now() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
 }  // namespace
+
+bool PreviewBudget::shows(std::int64_t step, Place place, double now) {
+  if (step == step_) return shows_;
+  shows_ = step_ == 0 || place == Place::Last || now >= due_;
+  step_ = step;
+  if (shows_) due_ = now;
+  return shows_;
+}
 
 TerminalGraphics graphics_of(const ShowOptions& options) {
   if (isatty(STDERR_FILENO) != 1) return TerminalGraphics::None;
@@ -62,6 +75,15 @@ void Previews::show(const Image& image) {
 
 void Previews::take(const Preview& preview) {
   if (options_.only && *options_.only != preview.picture) return;
+  const double start = seconds_now();
+  const bool last = preview.step + options_.show.every >= preview.steps;
+  const auto place = last ? PreviewBudget::Place::Last : PreviewBudget::Place::Between;
+  if (!budget_.shows(preview.step, place, start)) return;
+  put(preview);
+  budget_.add(seconds_now() - start);
+}
+
+void Previews::put(const Preview& preview) {
   if (graphics_ != TerminalGraphics::None) {
     console_.picture(terminal_picture(preview.image, graphics_, kPreviewColumns));
     return;

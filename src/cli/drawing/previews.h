@@ -2,6 +2,7 @@
 // into the terminal.
 #pragma once
 
+#include <cstdint>
 #include <stop_token>
 #include <vector>
 
@@ -15,6 +16,26 @@ namespace zimage::cli {
 
 // What the options choose, or the environment tells; None where standard error is no terminal.
 TerminalGraphics graphics_of(const ShowOptions& options);
+
+// Keeps showing previews to a hundredth of the time: what a step's previews took must have passed a
+// hundred times over before a later step's are shown. Seconds since any point.
+class PreviewBudget {
+ public:
+  enum class Place : std::uint8_t { Between, Last };
+
+  // Whether the previews of `step` are shown, of which this is one: the first step's and the last
+  // one's are, and all pictures' of a step or none.
+  bool shows(std::int64_t step, Place place, double now);
+  // What showing one took.
+  void add(double seconds) { due_ += kTimes * seconds; }
+
+ private:
+  static constexpr double kTimes = 100;
+
+  std::int64_t step_ = 0;
+  bool shows_ = false;
+  double due_ = 0;
+};
 
 class Previews {
  public:
@@ -31,11 +52,13 @@ class Previews {
 
  private:
   void take(const Preview& preview);
+  void put(const Preview& preview);
 
   const GenerateOptions& options_;
   Console& console_;
   std::stop_token stop_;
   TerminalGraphics graphics_;
+  PreviewBudget budget_;
   std::vector<OutputFile> files_;  // none where the terminal shows previews
 };
 

@@ -85,6 +85,13 @@ EXAMPLES = [
         ["zimage-5.webp", "zimage-6.webp"],
     ),
     (
+        "While it is drawn",
+        "What the picture will be, an eighth of its size, as it stood after four of the eight steps, and the picture. "
+        "A terminal that shows pictures gets the preview in place of the file, and with `--show` the picture too.",
+        ['zimage generate -p "a red apple" --seed 8 --preview 4 -o soon.webp --quality 80'],
+        ["soon-preview.png", "soon.webp"],
+    ),
+    (
         "Drawn again",
         "A picture says how it was drawn, and is drawn again from that, with what is to be different.",
         [

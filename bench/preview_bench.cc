@@ -55,7 +55,8 @@ class Bench {
   Bench(zimage::Pipeline& pipeline, const zimage::Request& request, const std::string& folder)
       : pipeline_(pipeline),
         request_(request),
-        console_(zimage::cli::Verbosity::Normal, {}, [](std::string_view) {}, [] { return 0.0; }),
+        console_(
+            zimage::cli::Verbosity::Normal, {}, [](std::string_view) {}, [] { return 0.0; }),
         outputs_({OutputFile(folder + "/preview_bench.png", "", zimage::cli::Overwrite::Allowed)}) {
   }
 
@@ -98,8 +99,10 @@ void print(const Kind& kind, const Kind& none) {
 }
 
 void measure(int argc, char** argv) {
-  zimage::Pipeline pipeline(
-      {.model = argv[1], .device = "cpu", .threads = std::stoi(argv[5]), .keep = zimage::Keep::All});
+  zimage::Pipeline pipeline({.model = argv[1],
+                             .device = "cpu",
+                             .threads = std::stoi(argv[5]),
+                             .keep = zimage::Keep::All});
   const zimage::Request request{.prompt = "a red apple",
                                 .width = std::stoll(argv[2]),
                                 .height = std::stoll(argv[2]),

@@ -62,7 +62,8 @@ void add_show(CLI::App& app, ShowOptions& options) {
       },
       "After every N steps show in the terminal what the picture will be, an eighth of its size;\n"
       "where the terminal shows no pictures, in a file NAME-preview.png beside the picture, which\n"
-      "each preview replaces; those that would take over a hundredth of the time are left out, but\n"
+      "each preview replaces; those that would take over a hundredth of the time are left out, "
+      "but\n"
       "never the last (1 to " +
           std::to_string(kMaxSteps) + "; default: none)")
       ->group("While drawing");

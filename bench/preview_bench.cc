@@ -16,10 +16,10 @@
 #include <string_view>
 #include <vector>
 
-#include "cli/console.h"
-#include "cli/options.h"
-#include "cli/output_file.h"
-#include "cli/previews.h"
+#include "cli/drawing/output_file.h"
+#include "cli/drawing/previews.h"
+#include "cli/options/options.h"
+#include "cli/terminal/console.h"
 #include "pipeline/pipeline.h"
 
 namespace {

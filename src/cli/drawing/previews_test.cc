@@ -1,4 +1,4 @@
-#include "cli/previews.h"
+#include "cli/drawing/previews.h"
 
 #include <gtest/gtest.h>
 

@@ -128,6 +128,23 @@ void Backend::copy(const Tensor& out, const Tensor& x) {
   do_copy(out, x);
 }
 
+void Backend::upload(const Tensor& out, const std::function<std::vector<float>()>& make) {
+  expect_dtype(out, DType::F32, "upload", "out");
+  if (computes()) do_upload(out, make().data());
+}
+
+std::vector<float> Backend::download(const Tensor& x) {
+  expect_dtype(x, DType::F32, "download", "x");
+  if (!computes()) return {};
+  std::vector<float> values(static_cast<std::size_t>(x.elements()));
+  do_download(values.data(), x);
+  return values;
+}
+
+void Backend::repeat(std::int64_t count, const std::function<void(std::int64_t)>& work) {
+  for (std::int64_t i = 0; i < count; ++i) work(i);
+}
+
 void Backend::set_encoding(Encoding encoding) {
   if (encoding == Encoding::Plain) return;
   const char* const option = encoding == Encoding::Fp8    ? "encoding fp8"

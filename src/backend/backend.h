@@ -13,6 +13,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "base/arena.h"
 #include "base/tensor.h"
@@ -203,8 +204,12 @@ class Backend {
   Buffer allocate(std::size_t bytes) { return {*this, do_allocate(bytes), bytes}; }
   // Host memory to `out`; `source` may be reused when the call returns.
   void upload(const Tensor& out, const void* source) { do_upload(out, source); }
+  // The same of f32 that `make` gives, which is not asked for it where nothing is computed.
+  void upload(const Tensor& out, const std::function<std::vector<float>()>& make);
   // Waits for everything enqueued, then copies `x` to host memory.
   void download(void* target, const Tensor& x) { do_download(target, x); }
+  // The numbers of an f32 tensor; none where nothing is computed.
+  std::vector<float> download(const Tensor& x);
   // Same bytes, same type; the two must not overlap.
   void copy(const Tensor& out, const Tensor& x);
   virtual void synchronize() = 0;
@@ -225,6 +230,14 @@ class Backend {
   // Inside: no allocation, no upload, no download, no host synchronisation.
   virtual std::unique_ptr<Recording> record(std::function<void()> enqueue) = 0;
 
+  // False where operations are only counted: memory holds no number, and loads read none of the
+  // tensors they are given.
+  virtual bool computes() const { return true; }
+
+  // Calls `work` with 0 to count - 1, each of which costs the same: where nothing is computed, one
+  // call counts for all.
+  virtual void repeat(std::int64_t count, const std::function<void(std::int64_t)>& work);
+
   // Bytes of memory that a new allocation could take now.
   virtual std::size_t available_memory() const = 0;
   // Bytes that are taken: by this process where memory is the host's, else by this backend and what
@@ -236,9 +249,6 @@ class Backend {
   // --- Weights: from host tensors of f32, f16 or bf16 into `slab` ---
   // A measuring slab gets the same allocations and no bytes, so that loading twice first measures,
   // then loads. Host memory may be unmapped when the call returns and synchronize() has.
-
-  // False where loads read no number of the tensors they are given: these need hold none.
-  virtual bool reads_weights() const { return true; }
 
   // Names the form in which loads leave weights in host memory: where names are equal, the same
   // tensors become the same bytes, in this program and in others. Empty where loaded weights are of

@@ -37,7 +37,7 @@ inline SlabFile* slabs_for(TensorSource& source, const Backend& backend) {
 
 // Whether to ask for what a load through `backend` is about to read.
 inline bool reads_ahead(const TensorSource& source, const Backend& backend) {
-  return source.preloads() && backend.reads_weights();
+  return source.preloads() && backend.computes();
 }
 
 // Binds a module to pages that hold what `load` has written before.

@@ -75,7 +75,7 @@ WidenedTensors::WidenedTensors(std::span<const HostTensor> parts, const Backend&
     }
     Tensor& plain = tensors_.emplace_back(Tensor{part.stored.data, dtype, part.shape});
     converted_bytes_ += plain.bytes();
-    if (slab.measuring() || !backend.reads_weights()) continue;
+    if (slab.measuring() || !backend.computes()) continue;
     plain.data = copies_.emplace_back(plain.bytes()).data();
     if (is_kept) {
       std::memcpy(plain.data, part.stored.data, plain.bytes());

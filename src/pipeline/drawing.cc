@@ -163,7 +163,7 @@ Unmasked make_unmasked(Backend& be, Arena::Frame& frame, const Drawing& drawing,
   return unmasked;
 }
 
-// Latent tokens of a pass after the last step, in host memory.
+// Latent tokens of a pass after the last step, in host memory; none where nothing is computed.
 std::vector<float> denoise_pass(const Run& run, const ZImageTransformer& transformer,
                                 const Drawing& drawing, const Conditions& conditions,
                                 const Pass& pass, DrawingObserver& observer) {
@@ -208,9 +208,7 @@ std::vector<float> denoise_pass(const Run& run, const ZImageTransformer& transfo
     }
     observer.stepped(before + i + 1, state.velocity, state.latents);
   }
-  std::vector<float> tokens(static_cast<std::size_t>(state.latents.elements()));
-  be.download(tokens.data(), state.latents);
-  return tokens;
+  return be.download(state.latents);
 }
 
 Prompts prepare_prompts(const Run& run, const ZImageTransformer& transformer,
@@ -230,7 +228,8 @@ Prompts prepare_prompts(const Run& run, const ZImageTransformer& transformer,
   return prompts;
 }
 
-// Latent tokens of all pictures after the last step, in host memory.
+// Latent tokens of all pictures after the last step, in host memory; none where nothing is
+// computed.
 std::vector<float> denoise(const Run& run, const ZImageTransformer& transformer,
                            const Drawing& drawing, std::span<const Tensor> captions,
                            DrawingObserver& observer) {
@@ -238,14 +237,17 @@ std::vector<float> denoise(const Run& run, const ZImageTransformer& transformer,
   const Conditions conditions{.prompts = prepare_prompts(run, transformer, drawing, captions),
                               .captions = captions};
   std::vector<float> tokens;
-  tokens.reserve(static_cast<std::size_t>(drawing.count * drawing.latent.elements()));
-  for (std::int64_t first = 0; first < drawing.count; first += drawing.pictures_per_pass) {
-    const Pass pass{.first = first,
-                    .count = std::min(drawing.pictures_per_pass, drawing.count - first)};
+  const auto draw_pass = [&](const Pass& pass) {
     const std::vector<float> some =
         denoise_pass(run, transformer, drawing, conditions, pass, observer);
+    if (tokens.empty()) tokens.reserve(some.size() * static_cast<std::size_t>(drawing.passes()));
     tokens.insert(tokens.end(), some.begin(), some.end());
-  }
+  };
+  const std::int64_t most = drawing.pictures_per_pass;
+  const std::int64_t full = drawing.count / most;
+  run.backend.repeat(full, [&](std::int64_t i) { draw_pass({.first = i * most, .count = most}); });
+  if (const std::int64_t rest = drawing.count - full * most; rest > 0)
+    draw_pass({.first = full * most, .count = rest});
   return tokens;
 }
 
@@ -285,13 +287,18 @@ std::vector<float> cut(std::span<const float> map, const LatentShape& shape, con
   return part;
 }
 
-// Picture number `picture`, from its latent tokens.
+// Picture number `picture`, from the latent tokens of all.
 void decode_picture(const Run& run, const VaeDecoder& vae, const Drawing& drawing,
                     std::span<const float> tokens, std::int64_t picture,
                     DrawingObserver& observer) {
   const LatentShape& shape = drawing.latent;
   const std::int64_t scale = vae.config().scale();
-  const std::vector<float> map = map_from_tokens(tokens, shape, drawing.latent_scale);
+  std::vector<float> map;
+  if (run.backend.computes()) {
+    const auto size = static_cast<std::size_t>(shape.elements());
+    map = map_from_tokens(tokens.subspan(static_cast<std::size_t>(picture) * size, size), shape,
+                          drawing.latent_scale);
+  }
   const std::vector<TileSpan> rows = cut_into_tiles(shape.rows, drawing.tile, scale);
   const std::vector<TileSpan> columns = cut_into_tiles(shape.columns, drawing.tile, scale);
   const auto count = static_cast<std::int64_t>(rows.size() * columns.size());
@@ -301,7 +308,7 @@ void decode_picture(const Run& run, const VaeDecoder& vae, const Drawing& drawin
       Arena::Frame frame(run.arena);
       const Shape size{r.end - r.begin, c.end - c.begin, shape.channels};
       const Tensor latents = frame.make(DType::F32, size);
-      run.backend.upload(latents, cut(map, shape, r, c).data());
+      run.backend.upload(latents, [&] { return cut(map, shape, r, c); });
       const Tensor pixels =
           frame.make(run.backend.activation_dtype(), {size[0] * scale, size[1] * scale, 3});
       vae.decode(run, pixels, latents);
@@ -328,7 +335,7 @@ void encode_picture(const Run& run, const VaeEncoder& vae, const Drawing& drawin
   const std::vector<TileSpan> rows = cut_into_tiles(shape.rows, drawing.encoder_tile, 1);
   const std::vector<TileSpan> columns = cut_into_tiles(shape.columns, drawing.encoder_tile, 1);
   const auto count = static_cast<std::int64_t>(rows.size() * columns.size());
-  std::vector<float> moments(static_cast<std::size_t>(2 * shape.elements()));
+  std::vector<float> moments;
   std::int64_t index = 0;
   for (const TileSpan& r : rows) {
     for (const TileSpan& c : columns) {
@@ -339,8 +346,9 @@ void encode_picture(const Run& run, const VaeEncoder& vae, const Drawing& drawin
       const Tensor pixels = frame.make(DType::F32, {size[0] * scale, size[1] * scale, 3});
       be.upload(pixels, observer.pixels(tile).data());
       vae.encode(run, out, pixels);
-      std::vector<float> part(static_cast<std::size_t>(out.elements()));
-      be.download(part.data(), out);
+      const std::vector<float> part = be.download(out);
+      if (part.empty()) continue;  // nothing is computed
+      moments.resize(static_cast<std::size_t>(2 * shape.elements()));
       blend_tile(moments, shape.columns, part, tile, 1);
     }
   }
@@ -349,13 +357,10 @@ void encode_picture(const Run& run, const VaeEncoder& vae, const Drawing& drawin
 
 void decode(const Run& run, const VaeDecoder& vae, const Drawing& drawing,
             std::span<const float> tokens, DrawingObserver& observer) {
-  const auto size = static_cast<std::size_t>(drawing.latent.elements());
-  for (std::int64_t picture = 0; picture < drawing.count; ++picture) {
+  run.backend.repeat(drawing.count, [&](std::int64_t picture) {
     run.throw_if_stopped();
-    decode_picture(run, vae, drawing,
-                   tokens.subspan(static_cast<std::size_t>(picture) * size, size), picture,
-                   observer);
-  }
+    decode_picture(run, vae, drawing, tokens, picture, observer);
+  });
 }
 
 void draw(const Run& run, const Networks& networks, const Drawing& drawing,

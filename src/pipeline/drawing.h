@@ -118,7 +118,8 @@ void encode_picture(const Run& run, const VaeEncoder& vae, const Drawing& drawin
 void encode_prompts(const Run& run, const Networks& networks, const Drawing& drawing,
                     DrawingObserver& observer);
 
-// The last stage alone, picture by picture, of latent tokens of all, after its begin().
+// The last stage alone, picture by picture, of latent tokens of all, after its begin(); of none
+// where nothing is computed.
 void decode(const Run& run, const VaeDecoder& vae, const Drawing& drawing,
             std::span<const float> tokens, DrawingObserver& observer);
 

@@ -10,12 +10,11 @@ namespace {
 // The norm of each of `count` equal runs of rows.
 std::vector<double> norms_of(Backend& be, const Tensor& x, std::int64_t count) {
   const std::int64_t rows = x.dim(0) / count;
-  std::vector<float> values(static_cast<std::size_t>(rows * x.dim(1)));
   std::vector<double> norms;
   for (std::int64_t i = 0; i < count; ++i) {
-    be.download(values.data(), x.rows(i * rows, (i + 1) * rows));
     double squares = 0;
-    for (const float value : values) squares += double{value} * double{value};
+    for (const float value : be.download(x.rows(i * rows, (i + 1) * rows)))
+      squares += double{value} * double{value};
     norms.push_back(std::sqrt(squares));
   }
   return norms;

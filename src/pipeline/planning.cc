@@ -179,9 +179,7 @@ StagePlan plan_picture(PlanBackend& backend, const Networks& networks, const Dra
   if (stage == Stage::EncodeImage) {
     encode_picture(run, *networks.vae_encoder, drawing, observer);
   } else {
-    const std::vector<float> tokens(
-        static_cast<std::size_t>(drawing.count * drawing.latent.elements()));
-    decode(run, *networks.vae, drawing, tokens, observer);
+    decode(run, *networks.vae, drawing, {}, observer);
   }
   observer.finish();
   std::array<StagePlan, kStageCount> stages = observer.stages();

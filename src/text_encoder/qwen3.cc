@@ -103,9 +103,9 @@ void Qwen3Encoder::encode(const Run& run, const Tensor& out,
   Arena::Frame frame(run.arena);
   const auto rows = static_cast<std::int64_t>(ids.size());
   const Tensor cos_sin = frame.make(DType::F32, {rows, config_.head_dim / 2, 2});
-  be.upload(cos_sin, rope_table(rows, config_.head_dim, config_.rope_theta).data());
+  be.upload(cos_sin, [&] { return rope_table(rows, config_.head_dim, config_.rope_theta); });
   const Tensor embedded = frame.make(DType::F32, {rows, config_.hidden});
-  be.upload(embedded, gather(embedding_, ids).data());
+  be.upload(embedded, [&] { return gather(embedding_, ids); });
   source_->evict_all();
   be.cast(out, embedded);
   for (std::int64_t layer = 0; layer < layers_.size(); ++layer) {

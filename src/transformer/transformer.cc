@@ -114,9 +114,9 @@ Conditioning ZImageTransformer::make_captions(const Run& run, const Conditioning
   const Shape& known = conditioning.cos_sin.shape;
   if (known.rank() > 0 && known[0] == all) return result;
   result.cos_sin = run.arena.make(DType::F32, {all, config_.head_dim() / 2, 2});
-  const std::vector<Position> positions = positions_of(grid, length);
-  run.backend.upload(result.cos_sin,
-                     axial_rope_table(positions, config_.axes_dims, config_.rope_theta).data());
+  run.backend.upload(result.cos_sin, [&] {
+    return axial_rope_table(positions_of(grid, length), config_.axes_dims, config_.rope_theta);
+  });
   return result;
 }
 
@@ -154,7 +154,7 @@ void ZImageTransformer::embed_times(const Run& run, const Conditioning& conditio
   const Tensor waves = frame.make(DType::F32, {steps, edges.time_in.in});
   const Tensor hidden = frame.make(DType::F32, {steps, edges.time_in.out});
   const Tensor c = frame.make(DType::F32, {steps, config_.conditioning_dim()});
-  be.upload(waves, timestep_embedding(times, config_.t_scale, edges.time_in.in).data());
+  be.upload(waves, [&] { return timestep_embedding(times, config_.t_scale, edges.time_in.in); });
   be.linear(hidden, waves, edges.time_in,
             {.bias = edges.time_in_bias, .activation = Activation::Silu});
   be.linear(c, hidden, edges.time_out, {.bias = edges.time_out_bias});

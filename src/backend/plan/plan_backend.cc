@@ -19,6 +19,15 @@ Cost& Cost::operator+=(const Cost& next) {
   return *this;
 }
 
+Cost Cost::times(std::int64_t count) const {
+  Cost all = *this;
+  all.operations *= count;
+  all.matrix_flops *= static_cast<double>(count);
+  all.attention_flops *= static_cast<double>(count);
+  all.conv_flops *= static_cast<double>(count);
+  return all;
+}
+
 namespace {
 
 // Adds what was counted once.
@@ -43,6 +52,14 @@ std::unique_ptr<Recording> PlanBackend::record(std::function<void()> enqueue) {
   enqueue();
   const Cost recorded = std::exchange(cost_, before);
   return std::make_unique<CountAgain>(cost_, recorded);
+}
+
+void PlanBackend::repeat(std::int64_t count, const std::function<void(std::int64_t)>& work) {
+  if (count < 1) return;
+  const Cost before = std::exchange(cost_, {});
+  work(0);
+  const Cost once = std::exchange(cost_, before);
+  cost_ += once.times(count);
 }
 
 void* PlanBackend::do_allocate(std::size_t bytes) {

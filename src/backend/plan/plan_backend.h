@@ -23,6 +23,8 @@ struct Cost {
   double flops() const { return matrix_flops + attention_flops + conv_flops; }
   // What both cost, one after the other.
   Cost& operator+=(const Cost& next);
+  // What it costs `count` times.
+  Cost times(std::int64_t count) const;
 };
 
 class PlanBackend final : public Backend {
@@ -41,10 +43,11 @@ class PlanBackend final : public Backend {
   std::size_t available_memory() const override { return target_.available_memory(); }
   std::size_t memory_in_use() const override { return target_.memory_in_use(); }
   void synchronize() override {}
-  bool reads_weights() const override { return false; }
+  bool computes() const override { return false; }
   void count_source(std::size_t bytes) override;
   void set_encoding(Encoding encoding) override { target_.set_encoding(encoding); }
   std::unique_ptr<Recording> record(std::function<void()> enqueue) override;
+  void repeat(std::int64_t count, const std::function<void(std::int64_t)>& work) override;
 
  private:
   void* do_allocate(std::size_t bytes) override;

@@ -50,7 +50,8 @@ int cuda_index(const std::string& device) {
   const char* begin = device.data() + 5;
   const char* end = device.data() + device.size();
   const auto [stop, error] = std::from_chars(begin, end, index);
-  if (error != std::errc() || stop != end || index < 0) {
+  // "-0" is no number of a card, though from_chars reads 0.
+  if (error != std::errc() || stop != end || device[5] == '-') {
     throw Error(ErrorCode::InvalidArgument,
                 "device is \"" + device + "\", expected cuda:N with N from 0");
   }

@@ -432,6 +432,11 @@ TEST(Pipeline, NamesDevicesThatItDoesNotKnow) {
   const Error error = error_of([] { Pipeline({.model = kModel, .device = "tpu"}); });
   EXPECT_EQ(error.code(), ErrorCode::InvalidArgument);
   EXPECT_THAT(error.what(), HasSubstr("expected auto, cpu"));
+  for (const char* device : {"cuda:", "cuda:x", "cuda:-1", "cuda:-0", "cuda:1x"}) {
+    const Error index = error_of([&] { Pipeline({.model = kModel, .device = device}); });
+    EXPECT_EQ(index.code(), ErrorCode::InvalidArgument) << device;
+    EXPECT_THAT(index.what(), HasSubstr("expected cuda:N with N from 0")) << device;
+  }
 }
 
 // A copy of the model in which the first number of one tensor is replaced.

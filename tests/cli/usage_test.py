@@ -206,7 +206,7 @@ class Refusals(ProgramTest):
             self.refused(["generate", "-p", "a", "--sigmas", text], "--sigmas: expected a number such as 0.5")
         value("--guidance", "big", "--guidance: expected a number such as 0.5")
         value("--shift", "big", "--shift: expected a number such as 0.5")
-        for text in ("tpu", "cuda:", "cuda:x", "cuda:-1"):
+        for text in ("tpu", "cuda:", "cuda:x", "cuda:-1", "cuda:-0"):
             value("--device", text, "--device: expected auto, cpu, cuda or cuda:N")
         for text in ("sse9", "AVX2", ""):
             value("--cpu-kernel", text, "--cpu-kernel: expected best or avx512 or avx2 or portable")

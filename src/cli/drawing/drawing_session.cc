@@ -154,7 +154,6 @@ Order make_order(const GenerateOptions& options, std::string prompt) {
               .done = {}};
   order.request.seed = options.seed ? *options.seed : random_seed();
   order.request.rng = options.rng;
-  order.request.seed_variety = options.seed_variety;
   order.outputs = OutputFile(options.output,
                              fmt::format("zimage-{}.{}", order.request.seed,
                                          extension_of(order.encoding.format)),

@@ -66,7 +66,7 @@ class Merge {
     take(options_.draw.cfg_truncation, request.cfg_truncation, "--cfg-truncation");
     if (!given("--seed") && !given("--seeds") && stored_.has_seed) options_.seed = request.seed;
     take(options_.rng, request.rng, "--rng");
-    take(options_.seed_variety, request.seed_variety, "--seed-variety");
+    take(options_.draw.seed_variety, request.seed_variety, "--seed-variety");
     if (!given("--count")) {
       options_.draw.count = request.count;
       if (request.count > 1) options_.only = stored_.provenance.index;

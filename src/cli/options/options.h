@@ -53,6 +53,7 @@ struct DrawOptions {
   std::string negative_prompt;
   double cfg_normalization = 0;
   double cfg_truncation = 1;
+  double seed_variety = 0;
   PictureOptions pictures;
   std::int64_t count = 1;  // pictures
   std::string device = "auto";
@@ -93,7 +94,6 @@ struct GenerateOptions {
   std::optional<std::uint64_t> seed;
   std::vector<std::uint64_t> seeds = {};
   RngKind rng = RngKind::Cpu;
-  double seed_variety = 0;
   Verbosity verbosity = Verbosity::Normal;
   bool force = false;
 

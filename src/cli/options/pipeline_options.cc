@@ -48,6 +48,7 @@ Request draw_request(const DrawOptions& options, std::string prompt) {
                   .cfg_normalization = options.cfg_normalization,
                   .cfg_truncation = options.cfg_truncation,
                   .allow_flat = options.allow_flat,
+                  .seed_variety = options.seed_variety,
                   .count = options.count};
   read_pictures(request, options.pictures);
   return request;

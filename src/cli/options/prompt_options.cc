@@ -53,15 +53,6 @@ void add_seeds(CLI::App& app, GenerateOptions& options) {
       },
       "Which of torch's generators the noise follows: cpu or cuda (default: cpu)")
       ->group("Picture");
-  add_value(
-      app, "--seed-variety", "NUMBER",
-      [&options](const std::string& text) {
-        options.seed_variety = parse_number("--seed-variety", text);
-      },
-      "How far pictures of different seeds are moved apart: more keeps less to the prompt (0 to "
-      "1;\n"
-      "default: 0, the model's own)")
-      ->group("Picture");
 }
 
 void add_seed_list(CLI::App& app, GenerateOptions& options) {

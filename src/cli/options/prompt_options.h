@@ -11,7 +11,7 @@ namespace zimage::cli {
 void add_prompt(CLI::App& app, GenerateOptions& options);
 // --output, --format, --quality.
 void add_output(CLI::App& app, GenerateOptions& options);
-// --seed, --rng, --seed-variety.
+// --seed, --rng.
 void add_seeds(CLI::App& app, GenerateOptions& options);
 // --seeds.
 void add_seed_list(CLI::App& app, GenerateOptions& options);

@@ -39,6 +39,15 @@ void add_sampling(CLI::App& app, DrawOptions& options) {
       "How far noise levels are moved towards 1; 1 leaves them as they are (above 0 up to " +
           std::to_string(kMaxShift) + ";\ndefault: as the model's configuration says, 3 for Turbo)")
       ->group("Picture");
+  add_value(
+      app, "--seed-variety", "NUMBER",
+      [&options](const std::string& text) {
+        options.seed_variety = parse_number("--seed-variety", text);
+      },
+      "How far pictures of different seeds are moved apart: more keeps less to the prompt (0 to "
+      "1;\n"
+      "default: 0, the model's own)")
+      ->group("Picture");
 }
 
 void add_guidance(CLI::App& app, DrawOptions& options) {

@@ -7,7 +7,7 @@
 
 namespace zimage::cli {
 
-// --steps, --sampler, --sigmas, --shift.
+// --steps, --sampler, --sigmas, --shift, --seed-variety.
 void add_sampling(CLI::App& app, DrawOptions& options);
 // --guidance, --negative, --cfg-normalization, --cfg-truncation.
 void add_guidance(CLI::App& app, DrawOptions& options);

@@ -13,6 +13,7 @@
 #include "cli/drawing/output_file.h"
 #include "cli/drawing/prompt.h"
 #include "cli/terminal/console.h"
+#include "cli/terminal/terminal_query.h"
 
 namespace zimage::cli {
 namespace {
@@ -26,6 +27,12 @@ void tell_source(Console& console, const FromImage& from, const std::string& mod
   }
 }
 
+// When the process ends at once.
+void abandon() {
+  restore_queried_terminal();
+  OutputFile::abandon();
+}
+
 }  // namespace
 
 int generate(const GenerateOptions& options, Interrupt& interrupt) {
@@ -35,13 +42,13 @@ int generate(const GenerateOptions& options, Interrupt& interrupt) {
   const LogToConsole log(console);
   if (options.is_job()) {
     Job job(from.options, console, interrupt);
-    interrupt.watch(OutputFile::abandon);
+    interrupt.watch(abandon);
     for (const std::string& note : from.notes) console.note(note);
     return job.run();
   }
   const std::string prompt = from.options.prompt.value_or("");
   check_prompt("--prompt", prompt);
-  interrupt.watch(OutputFile::abandon);
+  interrupt.watch(abandon);
   Order order = make_order(from.options, prompt);
   order.start = start;
   DrawingSession session(from.options.draw, console);

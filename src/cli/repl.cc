@@ -23,6 +23,7 @@
 #include "cli/terminal/history.h"
 #include "cli/terminal/line_reader.h"
 #include "cli/terminal/progress.h"
+#include "cli/terminal/terminal_query.h"
 
 namespace zimage::cli {
 namespace {
@@ -375,6 +376,7 @@ void Repl::quit(const std::string& /*rest*/) {
 int repl(const ReplOptions& options, Interrupt& interrupt) {
   interrupt.watch([] {
     LineReader::restore_terminal();
+    restore_queried_terminal();
     OutputFile::abandon();
   });
   return Repl(options, interrupt).run();

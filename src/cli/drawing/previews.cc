@@ -7,9 +7,11 @@
 #include <chrono>
 #include <cstdlib>
 #include <filesystem>
+#include <optional>
 #include <utility>
 
 #include "base/error.h"
+#include "cli/terminal/terminal_query.h"
 
 namespace zimage::cli {
 namespace {
@@ -25,6 +27,22 @@ double seconds_now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
+// What the options choose, or the environment or the terminal tells; None where nothing would be
+// sent.
+TerminalGraphics graphics_of(const GenerateOptions& options) {
+  const ShowOptions& show = options.show;
+  if ((show.every == 0 && !show.picture) || isatty(STDERR_FILENO) != 1)
+    return TerminalGraphics::None;
+  if (show.graphics == "kitty") return TerminalGraphics::Kitty;
+  if (show.graphics == "iterm2") return TerminalGraphics::ITerm2;
+  if (show.graphics == "sixel") return TerminalGraphics::Sixel;
+  if (show.graphics == "none") return TerminalGraphics::None;
+  const std::optional<TerminalGraphics> known =
+      detect_graphics([](const char* name) { return std::getenv(name); });
+  if (known) return *known;
+  return options.verbosity == Verbosity::Quiet ? TerminalGraphics::None : query_graphics();
+}
+
 }  // namespace
 
 bool PreviewBudget::shows(std::int64_t step, Place place, double now) {
@@ -35,21 +53,12 @@ bool PreviewBudget::shows(std::int64_t step, Place place, double now) {
   return shows_;
 }
 
-TerminalGraphics graphics_of(const ShowOptions& options) {
-  if (isatty(STDERR_FILENO) != 1) return TerminalGraphics::None;
-  if (options.graphics == "kitty") return TerminalGraphics::Kitty;
-  if (options.graphics == "iterm2") return TerminalGraphics::ITerm2;
-  if (options.graphics == "sixel") return TerminalGraphics::Sixel;
-  if (options.graphics == "none") return TerminalGraphics::None;
-  return detect_graphics([](const char* name) { return std::getenv(name); });
-}
-
 Previews::Previews(const GenerateOptions& options, const std::vector<OutputFile>& outputs,
                    Console& console, std::stop_token stop)
     : options_(options),
       console_(console),
       stop_(std::move(stop)),
-      graphics_(graphics_of(options.show)) {
+      graphics_(graphics_of(options)) {
   if (options.show.picture && graphics_ == TerminalGraphics::None)
     console.note("--show: no terminal that is known to show pictures (see --terminal-graphics)");
   if (options.show.every == 0 || graphics_ != TerminalGraphics::None) return;
@@ -61,6 +70,10 @@ Previews::Previews(const GenerateOptions& options, const std::vector<OutputFile>
     }
     files_.emplace_back(preview_path(output.path()).string(), "", Overwrite::Allowed);
   }
+}
+
+Previews::~Previews() {
+  drop_late_answer();
 }
 
 PreviewOptions Previews::sink() {

@@ -14,9 +14,6 @@
 
 namespace zimage::cli {
 
-// What the options choose, or the environment tells; None where standard error is no terminal.
-TerminalGraphics graphics_of(const ShowOptions& options);
-
 // Keeps showing previews to a hundredth of the time: what a step's previews took must have passed a
 // hundred times over before a later step's are shown. Seconds since any point.
 class PreviewBudget {
@@ -40,10 +37,14 @@ class PreviewBudget {
 class Previews {
  public:
   // For the pictures of `outputs`; `only`: the number of the one that is written. Tries the places
-  // of the files: NAME-preview.png beside each. All must outlive this. Throws what OutputFile
+  // of the files: NAME-preview.png beside each. May ask the terminal what it shows
+  // (query_graphics()). All must outlive this. Throws what OutputFile
   // throws, and InvalidArgument for standard output, which has no name.
   Previews(const GenerateOptions& options, const std::vector<OutputFile>& outputs, Console& console,
            std::stop_token stop);
+  ~Previews();
+  Previews(const Previews&) = delete;
+  Previews& operator=(const Previews&) = delete;
 
   // For Pipeline::generate(). Must not outlive this.
   PreviewOptions sink();

@@ -76,7 +76,8 @@ void add_show(CLI::App& app, ShowOptions& options) {
             parse_choice("--terminal-graphics", text, {"auto", "kitty", "iterm2", "sixel", "none"});
       },
       "How the terminal shows pictures: kitty, iterm2, sixel, none, or auto, by its environment\n"
-      "variables; nothing is sent to what is no terminal (default: auto)")
+      "variables, and where they do not say by asking it; nothing is sent to what is no terminal\n"
+      "(default: auto)")
       ->group("While drawing");
 }
 

@@ -120,7 +120,8 @@ std::string sixel(const Image& image, int columns) {
 
 }  // namespace
 
-TerminalGraphics detect_graphics(const std::function<const char*(const char*)>& variable) {
+std::optional<TerminalGraphics> detect_graphics(
+    const std::function<const char*(const char*)>& variable) {
   const auto value = [&variable](const char* name) {
     const char* text = variable(name);
     return std::string_view(text == nullptr ? "" : text);
@@ -138,8 +139,10 @@ TerminalGraphics detect_graphics(const std::function<const char*(const char*)>& 
   for (const std::string_view name : {"foot", "mlterm", "yaft", "contour"}) {
     if (term.starts_with(name)) return TerminalGraphics::Sixel;
   }
-  return term.find("sixel") == std::string_view::npos ? TerminalGraphics::None
-                                                      : TerminalGraphics::Sixel;
+  if (term.find("sixel") != std::string_view::npos) return TerminalGraphics::Sixel;
+  if (term.empty() || term == "dumb" || term == "linux" || program == "Apple_Terminal")
+    return TerminalGraphics::None;
+  return std::nullopt;
 }
 
 std::string terminal_picture(const Image& image, TerminalGraphics graphics, int columns) {

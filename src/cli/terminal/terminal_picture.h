@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -14,8 +15,10 @@ namespace zimage::cli {
 enum class TerminalGraphics : std::uint8_t { None, Kitty, ITerm2, Sixel };
 
 // By what the environment says of the terminal; `variable` gives a variable's value, or null. None
-// inside tmux and screen, which keep such bytes from the terminal.
-TerminalGraphics detect_graphics(const std::function<const char*(const char*)>& variable);
+// inside tmux and screen, which keep such bytes from the terminal, and for terminals known to show
+// no pictures; nothing where the environment does not say.
+std::optional<TerminalGraphics> detect_graphics(
+    const std::function<const char*(const char*)>& variable);
 
 // The image, `columns` characters wide in the terminal, with a line end behind it. Empty for None.
 //   Kitty   PNG in base64, in escape sequences of up to 4096 characters of it

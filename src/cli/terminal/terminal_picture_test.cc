@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 
 #include <map>
+#include <optional>
 
 namespace zimage::cli {
 namespace {
@@ -11,7 +12,7 @@ using ::testing::EndsWith;
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
-TerminalGraphics detect(const std::map<std::string, std::string>& variables) {
+std::optional<TerminalGraphics> detect(const std::map<std::string, std::string>& variables) {
   return detect_graphics([&variables](const char* name) {
     const auto found = variables.find(name);
     return found == variables.end() ? nullptr : found->second.c_str();
@@ -19,8 +20,7 @@ TerminalGraphics detect(const std::map<std::string, std::string>& variables) {
 }
 
 TEST(DetectGraphics, KnowsTerminalsByTheirEnvironment) {
-  EXPECT_EQ(detect({}), TerminalGraphics::None);
-  EXPECT_EQ(detect({{"TERM", "xterm-256color"}}), TerminalGraphics::None);
+  EXPECT_EQ(detect({{"TERM", "xterm-256color"}}), std::nullopt);
   EXPECT_EQ(detect({{"TERM", "xterm-kitty"}}), TerminalGraphics::Kitty);
   EXPECT_EQ(detect({{"TERM", "xterm"}, {"KITTY_WINDOW_ID", "1"}}), TerminalGraphics::Kitty);
   EXPECT_EQ(detect({{"TERM", "xterm-ghostty"}}), TerminalGraphics::Kitty);
@@ -29,6 +29,14 @@ TEST(DetectGraphics, KnowsTerminalsByTheirEnvironment) {
   EXPECT_EQ(detect({{"TERM", "xterm"}, {"LC_TERMINAL", "iTerm2"}}), TerminalGraphics::ITerm2);
   EXPECT_EQ(detect({{"TERM", "foot"}}), TerminalGraphics::Sixel);
   EXPECT_EQ(detect({{"TERM", "mlterm-256color"}}), TerminalGraphics::Sixel);
+}
+
+TEST(DetectGraphics, KnowsTerminalsWithoutPictures) {
+  EXPECT_EQ(detect({}), TerminalGraphics::None);
+  EXPECT_EQ(detect({{"TERM", "dumb"}}), TerminalGraphics::None);
+  EXPECT_EQ(detect({{"TERM", "linux"}}), TerminalGraphics::None);
+  EXPECT_EQ(detect({{"TERM", "xterm"}, {"TERM_PROGRAM", "Apple_Terminal"}}),
+            TerminalGraphics::None);
 }
 
 TEST(DetectGraphics, SaysNoInsideAMultiplexer) {

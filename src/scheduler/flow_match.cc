@@ -3,6 +3,7 @@
 #include "scheduler/flow_match.h"
 
 #include <cmath>
+#include <nlohmann/json.hpp>
 #include <string>
 
 #include "base/error.h"
@@ -13,6 +14,8 @@ namespace {
 
 constexpr std::int64_t kMaxSteps = 10000;
 constexpr double kMaxShift = 1e6;  // far beyond use, and finite in float32
+// Below it the reference's formula loses more than a hundred-thousandth of the level.
+constexpr double kLeastReferenceShift = 0.01;
 
 [[noreturn]] void throw_range(const JsonObject& json, const char* key, const std::string& found,
                               const char* expected) {
@@ -69,6 +72,11 @@ double dynamic_shift(const SchedulerConfig& config, std::int64_t image_tokens) {
 template <typename T>
 T shift_level(TimeShift kind, double factor, T level) {
   const T f = static_cast<T>(factor);
+  if (kind == TimeShift::Static && factor < kLeastReferenceShift) {
+    // The same without 1 + (factor - 1), of which nothing is left where the factor is small.
+    const double moved = factor * double{level};
+    return static_cast<T>(moved / ((1.0 - double{level}) + moved));
+  }
   if (kind == TimeShift::Static) return f * level / (T{1} + static_cast<T>(factor - 1.0) * level);
   return f / (f + (T{1} / level - T{1}));
 }
@@ -92,7 +100,7 @@ std::vector<float> shifted(const std::vector<T>& levels, const SchedulerConfig& 
   sigmas.push_back(0.0F);
   for (std::size_t i = 1; i < sigmas.size(); ++i) {
     if (sigmas[i] < sigmas[i - 1]) continue;
-    throw Error(ErrorCode::InvalidArgument, "the scheduler's shift is " + std::to_string(factor) +
+    throw Error(ErrorCode::InvalidArgument, "the scheduler's shift is " + Json(factor).dump() +
                                                 ", which makes noise levels " + std::to_string(i) +
                                                 " and " + std::to_string(i + 1) + " of " +
                                                 std::to_string(sigmas.size()) + " equal");

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "error_of.h"
 
 namespace zimage {
 namespace {
@@ -112,6 +113,26 @@ TEST(FlowMatchSigmas, ShiftLevelsOfTheCallersChoice) {
               testing::ElementsAre(0.9F, 0.3F, 0.0F));
   const SchedulerConfig grows{.time_shift = TimeShift::Linear, .base_shift = 1.0, .max_shift = 4.0};
   EXPECT_NEAR(flow_match_sigmas(std::vector<float>{0.5F}, grows, 4096)[0], 0.8, kTolerance);
+}
+
+// sigma = s / (s + 1/u - 1), 1 for u = 1. In float32, 1 + (s - 1) is 0 for the smallest of these.
+TEST(FlowMatchSigmas, BeginAtOneForTheSmallestShift) {
+  for (const double shift : {0.009, 1e-4, 1e-8, 1e-30}) {
+    const std::vector<float> sigmas = flow_match_sigmas(4, {.shift = shift}, 256);
+    EXPECT_EQ(sigmas.front(), 1.0F) << shift;
+    for (const int i : {1, 2, 3}) {
+      const double odds = shift * (4 - i) / i;
+      EXPECT_NEAR(sigmas[static_cast<std::size_t>(i)] / (odds / (1 + odds)), 1.0, 1e-6) << shift;
+    }
+    EXPECT_EQ(flow_match_default_sigmas(1, {.shift = shift}, 256).front(), 1.0F) << shift;
+  }
+}
+
+// No float32 lies between 0 and such levels.
+TEST(FlowMatchSigmas, RefuseAShiftThatLeavesNoLevels) {
+  const Error error = error_of([] { flow_match_sigmas(4, {.shift = 1e-60}, 256); });
+  EXPECT_EQ(error.code(), ErrorCode::InvalidArgument);
+  EXPECT_THAT(error.what(), HasSubstr("shift is 1e-60, which makes noise levels 2 and 3 of 5"));
 }
 
 TEST(FlowMatchSigmas, RefuseLevelsThatDoNotFall) {

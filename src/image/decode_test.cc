@@ -276,6 +276,19 @@ TEST(DecodePicture, RefusesPicturesThatAreTooLarge) {
   EXPECT_THAT(refusal_of(jpeg), HasSubstr("65500x65500 pixels, expected up to 134217728"));
 }
 
+// An animation says so before its first pixel; `acTL` elsewhere is no chunk of that name.
+TEST(DecodePicture, RefusesAnAnimatedPng) {
+  const Bytes still = encode_png(corners(), {{"k", "acTL"}});
+  EXPECT_EQ(decoded(still).rgb, corners().rgb);
+  // Two frames, for ever.
+  const Bytes control = {0, 0, 0, 8, 'a', 'c', 'T',  'L',  0,    0,
+                         0, 2, 0, 0, 0,   0,   0xf3, 0x8d, 0x93, 0x70};
+  constexpr std::ptrdiff_t kFirstChunkAfterHeader = 33;
+  Bytes animated = still;
+  animated.insert(animated.begin() + kFirstChunkAfterHeader, control.begin(), control.end());
+  EXPECT_THAT(refusal_of(animated), HasSubstr("test.x: an animated PNG, expected a still picture"));
+}
+
 TEST(DecodePicture, NamesOtherFormats) {
   const auto named = [](std::string_view begin) {
     Bytes bytes(begin.begin(), begin.end());

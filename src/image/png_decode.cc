@@ -34,6 +34,28 @@ void read_from_source(png_structp png, png_bytep data, std::size_t size) {
   source->at += size;
 }
 
+std::uint32_t big_endian(std::span<const std::uint8_t> bytes) {
+  std::uint32_t value = 0;
+  for (const std::uint8_t byte : bytes.first(4)) value = value << 8 | byte;
+  return value;
+}
+
+// Whether there is an acTL chunk, which comes before the first pixel; libpng passes over it.
+// Source: PNG Specification (Third Edition), "acTL Animation Control Chunk".
+bool is_animated(std::span<const std::uint8_t> bytes) {
+  constexpr std::size_t kSignatureBytes = 8;
+  constexpr std::size_t kChunkBytes = 12;  // its size, its name and its sum
+  std::span<const std::uint8_t> rest = bytes.subspan(std::min(kSignatureBytes, bytes.size()));
+  while (rest.size() >= kChunkBytes) {
+    const std::string_view name(reinterpret_cast<const char*>(rest.data()) + 4, 4);
+    if (name == "acTL") return true;
+    const std::size_t size = big_endian(rest);
+    if (name == "IDAT" || size > rest.size() - kChunkBytes) return false;
+    rest = rest.subspan(kChunkBytes + size);
+  }
+  return false;
+}
+
 std::string from_latin1(std::string_view latin1) {
   std::string text;
   for (const char byte : latin1) append_utf8(text, static_cast<std::uint8_t>(byte));
@@ -66,8 +88,9 @@ class Reader {
             .text = text()};
   }
 
-  // RGBA where there is any transparency.
+  // RGBA where there is any transparency. Refuses an animation.
   Samples decode_samples() {
+    if (is_animated(source_.bytes)) fail("an animated PNG, expected a still picture");
     Samples samples = read(Alpha::Kept);
     samples.orientation = orientation();
     return samples;

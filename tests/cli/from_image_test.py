@@ -67,6 +67,25 @@ class FromImage(ProgramTest):
         self.redraw("a.png", "c.png", "--init-image", "moved.png")
         self.assertEqual(pixels(self.read("c.png")), pixels(self.read("a.png")))
 
+    def test_pictures_in_are_taken_away(self):
+        self.generate("-o", "in.png", "--seed", "1")
+        self.generate("-o", "mask.png", "--seed", "2")
+        picture = ["--init-image", "in.png", "--mask", "mask.png", "--strength", "0.7"]
+        self.generate("-o", "a.png", "--seed", "5", *picture, "--no-composite")
+        self.generate("-o", "b.png", "--seed", "5", *picture[:2], *picture[4:])
+        self.generate("-o", "c.png", "--seed", "5")
+        self.generate("-o", "d.png", "--seed", "5", *picture)
+        for expected, arguments in (
+            ("b.png", ["--mask", ""]),
+            ("c.png", ["--init-image="]),
+            ("c.png", ["--init-image", "", "--mask="]),
+            ("d.png", ["--no-composite=false"]),
+        ):
+            with self.subTest(arguments):
+                result = self.redraw("a.png", "e.png", "--force", *arguments)
+                self.assertEqual(pixels(self.read("e.png")), pixels(self.read(expected)))
+                self.assertNotIn(b"not taken", result.stderr)
+
     def test_a1111s(self):
         self.generate("-o", "a.png")
         text = A1111.replace("Clip skip", "Denoising strength: 0.4, Clip skip")

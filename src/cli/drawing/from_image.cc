@@ -103,16 +103,16 @@ class Merge {
     const SourceFiles& sources = stored_.provenance.sources;
     PictureOptions& pictures = options_.draw.pictures;
     const fs::path file(*options_.from_image);
-    if (!pictures.init_image && !sources.init_image.name.empty())
+    if (!given("--init-image") && !sources.init_image.name.empty())
       pictures.init_image = find_source(sources.init_image, file, "--init-image");
     if (!pictures.init_image) {
-      if (request.strength && !pictures.strength)
+      if (!given("--init-image") && request.strength && !pictures.strength)
         note(fmt::format("its denoising strength {} is of a picture that it does not name",
                          *request.strength));
       return;
     }
     if (!pictures.strength) pictures.strength = request.strength;
-    if (!pictures.mask && !sources.mask.name.empty())
+    if (!given("--mask") && !sources.mask.name.empty())
       pictures.mask = find_source(sources.mask, file, "--mask");
     if (!given("--no-composite")) pictures.no_composite = !request.composite;
   }

@@ -360,14 +360,15 @@ void check_exclusions(const CLI::App& command) {
 void check_dependents(const CLI::App& command, const PictureOptions& pictures) {
   const bool has_request = is_given(command, "--from-image");  // which may hold what is missing
   const auto given = [&command](const char* name) { return is_given(command, name); };
-  for (const char* dependent : {"--strength", "--mask"}) {
-    if (given(dependent) && !pictures.init_image && !has_request) {
-      throw Error(ErrorCode::InvalidArgument,
-                  fmt::format("{} has no meaning without --init-image", dependent));
-    }
-  }
-  if (given("--no-composite") && !pictures.mask && !has_request)
-    throw Error(ErrorCode::InvalidArgument, "--no-composite has no meaning without --mask");
+  const auto refuse = [](const char* dependent, const char* other) {
+    throw Error(ErrorCode::InvalidArgument,
+                fmt::format("{} has no meaning without {}", dependent, other));
+  };
+  if (has_request) return;
+  if (given("--strength") && !pictures.init_image) refuse("--strength", "--init-image");
+  if (given("--mask") && pictures.mask && !pictures.init_image) refuse("--mask", "--init-image");
+  if (given("--no-composite") && pictures.no_composite && !pictures.mask)
+    refuse("--no-composite", "--mask");
 }
 
 void check_prompt(const CLI::App& command) {
@@ -581,6 +582,8 @@ void parse_line_arguments(GenerateOptions& options, const std::vector<std::strin
   check_dependents(app, options.draw.pictures);
   if (options.prompts.size() != 1)
     throw Error(ErrorCode::InvalidArgument, "prompt: expected one, found none");
+  if (is_given(app, "--init-image") && !options.draw.pictures.init_image)
+    options.draw.pictures = {};  // nor is there what the command says of its own
 }
 
 }  // namespace zimage::cli

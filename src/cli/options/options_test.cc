@@ -67,6 +67,24 @@ TEST(ParseLineArguments, TakesThePlaceOfTheCommands) {
   EXPECT_EQ(options.quality, 7);
 }
 
+TEST(ParseLineArguments, TakesTheCommandsPicturesAway) {
+  const GenerateOptions command =
+      generate_options({"--prompt-file", "f", "--init-image", "i", "--mask", "m", "--strength",
+                        "0.5", "--no-composite"});
+  GenerateOptions line = command;
+  parse_line_arguments(line, {"--prompt=a", "--mask="});
+  EXPECT_EQ(line.draw.pictures.init_image, "i");
+  EXPECT_EQ(line.draw.pictures.mask, std::nullopt);
+  EXPECT_EQ(line.draw.pictures.strength, 0.5);
+  // What has no meaning without it goes with it.
+  line = command;
+  parse_line_arguments(line, {"--prompt=a", "--init-image="});
+  EXPECT_EQ(line.draw.pictures.init_image, std::nullopt);
+  EXPECT_EQ(line.draw.pictures.mask, std::nullopt);
+  EXPECT_EQ(line.draw.pictures.strength, std::nullopt);
+  EXPECT_FALSE(line.draw.pictures.no_composite);
+}
+
 TEST(ParseLineArguments, RefusesWhatIsNotOfOnePrompt) {
   const auto refused = [](const std::vector<std::string>& arguments) -> std::string {
     GenerateOptions options;
@@ -158,6 +176,17 @@ TEST(Generate, TakesPicturesInAndOut) {
   EXPECT_THAT(error_of({"plan", "--strength", "0.5"}),
               HasSubstr("--strength has no meaning without --init-image"));
   EXPECT_THAT(error_of({"generate", "-p", "a", "--quality", "101"}), HasSubstr("--quality"));
+}
+
+TEST(Generate, TakesAnEmptyNameForNoPicture) {
+  const PictureOptions pictures =
+      generate_options({"-p", "a", "--init-image", "", "--mask="}).draw.pictures;
+  EXPECT_EQ(pictures.init_image, std::nullopt);
+  EXPECT_EQ(pictures.mask, std::nullopt);
+  EXPECT_EQ(generate_options({"-p", "a", "--mask", "m", "--mask="}).draw.pictures.mask,
+            std::nullopt);
+  EXPECT_THAT(error_of({"generate", "-p", "a", "--init-image=", "--mask", "m"}),
+              HasSubstr("--mask has no meaning without --init-image"));
 }
 
 TEST(Generate, TakesNoiseLevelsAndAShift) {

@@ -13,15 +13,22 @@ constexpr const char* kShowMetadataFooter =
     "  zimage show-metadata leaf.png\n"
     "  zimage show-metadata leaf.webp --json | jq .request.seed\n";
 
+// An empty name takes away the file that would be taken otherwise.
+auto take_file(std::optional<std::string>& target) {
+  return [&target](const std::string& text) {
+    target = text.empty() ? std::nullopt : std::optional(text);
+  };
+}
+
 }  // namespace
 
 void add_pictures(CLI::App& app, PictureOptions& options) {
-  add_text(
-      app, "--init-image", "FILE", options.init_image,
+  add_value(
+      app, "--init-image", "FILE", take_file(options.init_image),
       "A PNG, JPEG or WebP picture to begin from. Of another size than is drawn, its middle "
       "part\n"
-      "of those proportions is scaled; without --size or one side of it, its own size is drawn\n"
-      "(default: none)")
+      "of those proportions is scaled; without --size or one side of it, its own size is drawn;\n"
+      "an empty name is none, such as in place of --from-image's (default: none)")
       ->group("Picture to begin from");
   add_value(
       app, "--strength", "SHARE",
@@ -30,14 +37,15 @@ void add_pictures(CLI::App& app, PictureOptions& options) {
       "default:\n"
       "0.6, with --mask 1)")
       ->group("Picture to begin from");
-  add_text(app, "--mask", "FILE", options.mask,
-           "A picture laid over --init-image: white is drawn anew, black and transparent is kept\n"
-           "(default: none, everything is drawn anew)")
+  add_value(
+      app, "--mask", "FILE", take_file(options.mask),
+      "A picture laid over --init-image: white is drawn anew, black and transparent is kept;\n"
+      "an empty name is none (default: none, everything is drawn anew)")
       ->group("Picture to begin from");
   app.add_flag(
          "--no-composite", options.no_composite,
          "With --mask: leave what is kept as the autoencoder gives it back, as the reference\n"
-         "does, in place of the init image's own pixels")
+         "does, in place of the init image's own pixels; =false takes that of --from-image back")
       ->group("Picture to begin from");
 }
 

@@ -59,6 +59,10 @@ std::string range_and_default(const OptionText& option) {
   return option.value.empty() || at == std::string::npos ? text : text.substr(at + 1);
 }
 
+// Options of generate that say how many requests there are, which here the lines do.
+constexpr std::array<std::string_view, 4> kGenerateAlone = {"prompt", "prompt-file", "from-image",
+                                                            "seeds"};
+
 // Whether an option decides which model is open and where it computes.
 bool is_of_model(const OptionText& option) {
   return option.group == "Machine" || option.group == "Parts" || option.name == "model" ||
@@ -244,7 +248,8 @@ void Repl::draw(const std::string& prompt, std::optional<std::uint64_t> seed) {
 }
 
 const OptionText& Repl::find_option(const std::string& word) const {
-  const std::string bare = word.substr(std::min(word.find_first_not_of('-'), word.size()));
+  std::string bare = word.substr(std::min(word.find_first_not_of('-'), word.size()));
+  std::replace(bare.begin(), bare.end(), '_', '-');
   std::vector<std::string> names;
   for (const OptionText& option : texts_) {
     std::string_view all = option.names;
@@ -256,6 +261,9 @@ const OptionText& Repl::find_option(const std::string& word) const {
       names.back() = "--" + names.back();
     }
   }
+  if (std::find(kGenerateAlone.begin(), kGenerateAlone.end(), bare) != kGenerateAlone.end())
+    refuse(fmt::format("--{} is an option of zimage generate alone (/options lists those of here)",
+                       bare));
   const auto meant = closest("--" + bare, names);
   refuse(fmt::format("unknown option {}{} (/options lists them)", quote(bare),
                      meant ? "; did you mean " + *meant + "?" : ""));
@@ -363,7 +371,8 @@ void Repl::help(const std::string& rest) {
   }
   console_.always(
       "  //...                  a prompt that begins with /\n"
-      "Options are those of zimage generate, with or without their dashes. Ctrl-C stops a picture, "
+      "Options are those of zimage generate but for --prompt, --prompt-file, --from-image and "
+      "--seeds, with\nor without their dashes, with - or _ between words. Ctrl-C stops a picture, "
       "Ctrl-D ends.");
 }
 

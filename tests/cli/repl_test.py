@@ -49,6 +49,19 @@ class Pipe(ProgramTest):
         self.assertRegex(files[1], r'^\{"file":"zimage-9.png","seed":9,.*"width":32,"height":48,"steps":2,"sampler":"euler","sigmas":\[1.0,0.5\]')
         self.assertIn("steps is unset: it and sigmas exclude each other", self.messages)
 
+    def test_options_have_underscores_too(self):
+        self.generate("--seed", "1", "-o", "in.png")
+        self.repl("/set init_image in.png", "/set strength 0.5", "/help init_image", "a", "/unset --init_image", arguments=[*QUICK, "--seed", "2"], code=1)
+        self.assertIn("--init-image FILE\n", self.messages)
+        self.assertEqual(len(self.errors), 1)  # a strength of nothing
+        self.assertIn("--strength has no meaning without --init-image", self.errors[0])
+        self.assertIn('"file":"in.png"', texts((self.folder / "zimage-2.png").read_bytes())["zimage"].replace(" ", ""))
+
+    def test_pictures_are_shown_while_they_are_drawn(self):
+        files = self.repl("/set preview 1", "/set show", "a", "/unset preview", "b", arguments=[*QUICK, "--seed", "2"])
+        self.assertEqual(files, ["zimage-2.png", "zimage-2-1.png"])
+        self.assertEqual(sorted(os.listdir(self.folder)), ["zimage-2-1.png", "zimage-2-preview.png", "zimage-2.png"])
+
     def test_what_is_wrong_is_one_sentence_and_the_next_line_is_drawn(self):
         bad = {
             "/set steps 0": "--steps: expected a whole number of 1 or more",
@@ -56,7 +69,9 @@ class Pipe(ProgramTest):
             "/set stpes 4": 'unknown option "stpes"; did you mean --steps?',
             "/set steps": "--steps: a value is needed: (1 to 1000; default: ",
             "/set force yes": '--force takes no value, found "yes"',
-            "/set prompt a": 'unknown option "prompt"',
+            "/set prompt a": "--prompt is an option of zimage generate alone",
+            "/set seeds 1,2": "--seeds is an option of zimage generate alone",
+            "/set from_image a.png": "--from-image is an option of zimage generate alone",
             "/set mask m.png": "--mask has no meaning without --init-image",
             "/set init-image missing.png": "missing.png",
             "/set model missing": '--model: there is no folder "missing"',
@@ -95,7 +110,8 @@ class Pipe(ProgramTest):
 
     def test_help_and_lists(self):
         self.repl("/help", "/help steps", "/options", "//a", "/quit", "never drawn", arguments=[*QUICK, "--seed", "1"])
-        for text in ("/set OPTION [VALUE]", "-s,--steps N\nNoise levels", "steps = 2 ", "(1 to 1000; default: "):
+        for text in ("/set OPTION [VALUE]", "-s,--steps N\nNoise levels", "steps = 2 ", "(1 to 1000; default: ",
+                     "but for --prompt, --prompt-file, --from-image and --seeds"):
             self.assertIn(text, self.messages)
         self.assertTrue(texts((self.folder / "zimage-1.png").read_bytes())["parameters"].startswith("/a\n"))
         self.assertEqual(os.listdir(self.folder), ["zimage-1.png"])

@@ -234,6 +234,7 @@ void add_generate(CLI::App& app, GenerateOptions& options) {
 
 void add_repl(CLI::App& app, GenerateOptions& options) {
   options.draw.keep = Keep::Auto;  // it draws again and again
+  add_show(app, options.show);
   add_drawing(app, options);
   app.footer(std::string(kReplFooter) + kExitCodes);
 }

@@ -1,6 +1,9 @@
 // Names, help and grouping of the options of models and caches.
 #include "cli/options/model_options.h"
 
+#include <fmt/format.h>
+
+#include "base/quote.h"
 #include "cli/options/values.h"
 #include "pipeline/request_limits.h"
 
@@ -45,6 +48,19 @@ CLI::Option* add_text(CLI::App& app, const std::string& names, const std::string
                       std::optional<std::string>& target, const std::string& help) {
   return add_value(
       app, names, placeholder, [&target](const std::string& text) { target = text; }, help);
+}
+
+void check_flags(CLI::App& app) {
+  const auto check = [](const std::string& text) {
+    return text == "true" || text == "false"
+               ? std::string()
+               : fmt::format("expected true or false, found {}", quote(text));
+  };
+  for (CLI::Option* option : app.get_options()) {
+    if (option->get_expected_max() == 0) option->check(check);
+  }
+  for (CLI::App* command : app.get_subcommands([](CLI::App*) { return true; }))
+    check_flags(*command);
 }
 
 std::string size_range() {

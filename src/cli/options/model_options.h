@@ -20,6 +20,10 @@ CLI::Option* add_value(CLI::App& app, const std::string& names, const std::strin
 CLI::Option* add_text(CLI::App& app, const std::string& names, const std::string& placeholder,
                       std::optional<std::string>& target, const std::string& help);
 
+// Lets every flag of `app` and of its commands take `true` and `false` alone as a value. CLI11
+// takes a dozen words, and says of others that they cannot be converted.
+void check_flags(CLI::App& app);
+
 // --revision, --cache-dir, and the model by the option or argument `names`.
 void add_model(CLI::App& app, const std::string& names, ModelOptions& options);
 // Those that name files in place of its parts.

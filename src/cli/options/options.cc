@@ -393,6 +393,7 @@ std::set<std::string> given_options(const CLI::App& command) {
 
 // Hands the arguments to the options. Help or the version when one of them was asked for.
 std::optional<ShowText> parse(CLI::App& app, const std::vector<std::string>& arguments) {
+  check_flags(app);
   try {
     std::vector<std::string> reversed = with_empty_values(arguments);
     std::reverse(reversed.begin(), reversed.end());
@@ -581,10 +582,10 @@ void parse_line_arguments(GenerateOptions& options, const std::vector<std::strin
   parse(app, arguments);
   check_exclusions(app);
   check_dependents(app, options.draw.pictures);
-  if (options.prompts.size() != 1)
-    throw Error(ErrorCode::InvalidArgument, "prompt: expected one, found none");
   if (is_given(app, "--init-image") && !options.draw.pictures.init_image)
     options.draw.pictures = {};  // nor is there what the command says of its own
+  if (options.prompts.size() != 1)
+    throw Error(ErrorCode::InvalidArgument, "prompt: expected one, found none");
 }
 
 }  // namespace zimage::cli

@@ -101,6 +101,8 @@ TEST(ParseLineArguments, RefusesWhatIsNotOfOnePrompt) {
   EXPECT_THAT(refused({"--seed=1"}), HasSubstr("prompt: expected one, found none"));
   EXPECT_THAT(refused({"--prompt=a", "--seed=1", "--seeds=2"}), HasSubstr("exclude each other"));
   EXPECT_THAT(refused({"--prompt=a", "--mask=m"}), HasSubstr("no meaning without --init-image"));
+  EXPECT_EQ(refused({"--prompt=a", "--allow-flat=yes"}),
+            "--allow-flat: expected true or false, found \"yes\"");
 }
 
 TEST(Generate, TakesEveryLongOption) {
@@ -187,6 +189,19 @@ TEST(Generate, TakesAnEmptyNameForNoPicture) {
             std::nullopt);
   EXPECT_THAT(error_of({"generate", "-p", "a", "--init-image=", "--mask", "m"}),
               HasSubstr("--mask has no meaning without --init-image"));
+}
+
+TEST(Generate, TakesTrueAndFalseForFlags) {
+  EXPECT_TRUE(generate_options({"-p", "a", "--allow-flat"}).draw.allow_flat);
+  EXPECT_TRUE(generate_options({"-p", "a", "--allow-flat=true"}).draw.allow_flat);
+  EXPECT_TRUE(generate_options({"-p", "a", "--force", "--force"}).force);
+  EXPECT_FALSE(generate_options({"-p", "a", "--allow-flat=false"}).draw.allow_flat);
+  for (const std::string value : {"banana", "yes", "1", "TRUE"}) {
+    EXPECT_EQ(error_of({"generate", "-p", "a", "--allow-flat=" + value}),
+              "--allow-flat: expected true or false, found \"" + value + "\"");
+  }
+  EXPECT_EQ(error_of({"bench", "--json=banana"}),
+            "--json: expected true or false, found \"banana\"");
 }
 
 TEST(Generate, TakesNoiseLevelsAndAShift) {

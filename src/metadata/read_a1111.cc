@@ -129,10 +129,7 @@ class Reader {
     } else if (name == "Sampler") {
       take_sampler(value);
     } else if (name == "CFG scale") {
-      // Counted from the negative prompt; this engine's guidance is counted from the prompt.
-      // Rounded, for 1.1 - 1 is not 0.1.
-      const double scale = number<double>(name, value);
-      request.guidance = std::max(std::round((scale - 1) * 1e9) / 1e9, 0.0);
+      take_scale(name, value);
     } else if (name == "Seed") {
       request.seed = number<std::uint64_t>(name, value);
       stored_.has_seed = true;
@@ -185,6 +182,18 @@ class Reader {
     if (error != std::errc() || stop != text.data() + text.size() || !finite)
       refuse(setting, std::string(text), "a number");
     return value;
+  }
+
+  // Counted from the negative prompt; this engine's guidance is counted from the prompt.
+  void take_scale(const std::string& name, const std::string& value) {
+    const double scale = number<double>(name, value);
+    // Rounded, for 1.1 - 1 is not 0.1.
+    stored_.provenance.request.guidance = std::max(std::round((scale - 1) * 1e9) / 1e9, 0.0);
+    if (scale < 1) {
+      stored_.notes.push_back("the CFG scale " + printable(value) +
+                              " is less than 1, which this program has not; guidance 0, its 1, "
+                              "stands for it");
+    }
   }
 
   void take_size(const std::string& value) {

@@ -133,6 +133,17 @@ TEST(ParseA1111Parameters, TellsASamplerThatIsNotHere) {
   EXPECT_THAT(karras.notes, ElementsAre(HasSubstr("the schedule was not taken")));
 }
 
+TEST(ParseA1111Parameters, TellsAScaleThatIsNotHere) {
+  const auto read = [](const char* scale) {
+    return parse_a1111_parameters("a\nSteps: 9, Seed: 1, CFG scale: " + std::string(scale), "x");
+  };
+  const StoredMetadata below = read("0.5");
+  EXPECT_EQ(below.provenance.request.guidance, 0);
+  EXPECT_THAT(below.notes, ElementsAre(HasSubstr("the CFG scale 0.5 is less than 1")));
+  EXPECT_THAT(read("1").notes, IsEmpty());
+  EXPECT_THAT(read("1.0").notes, IsEmpty());
+}
+
 TEST(ParseA1111Parameters, RefusesNumbersThatAreNone) {
   for (const char* setting :
        {"Steps: many", "Seed: -1", "Size: 512", "Size: 512x", "CFG scale: ", "Seed: 1e99"}) {

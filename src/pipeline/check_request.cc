@@ -171,8 +171,8 @@ std::vector<std::string> request_notes(const Request& request, const ModelDefaul
         "9 steps: nine different noise levels, as in diffusers since 2026; the 9 of older guides "
         "was 8 forwards and one more that changed nothing, which is --steps 8");
   } else if (steps < kFewSteps || steps > kManySteps) {
-    notes.push_back(std::to_string(steps) +
-                    " steps: the model was distilled to 8, and counts far from that usually look "
+    notes.push_back(std::to_string(steps) + (steps == 1 ? " step" : " steps") +
+                    ": the model was distilled to 8, and counts far from that usually look "
                     "worse");
   }
   return notes;

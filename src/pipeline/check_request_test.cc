@@ -170,8 +170,10 @@ TEST(RequestNotes, SayNothingOfWhatTheModelIsMadeFor) {
 TEST(RequestNotes, SayWhatNineMeantAndWhichCountsAreFarFromTheModels) {
   EXPECT_THAT(notes_on({.prompt = "a", .steps = 9}), ElementsAre(HasSubstr("which is --steps 8")));
   for (const std::int64_t steps : {1, 3, 17, 50}) {
-    EXPECT_THAT(notes_on({.prompt = "a", .steps = steps}),
-                ElementsAre(testing::StartsWith(std::to_string(steps) + " steps: the model was")));
+    EXPECT_THAT(
+        notes_on({.prompt = "a", .steps = steps}),
+        ElementsAre(testing::StartsWith(std::to_string(steps) +
+                                        (steps == 1 ? " step: " : " steps: ") + "the model was")));
   }
 }
 

@@ -1,12 +1,9 @@
 // The order of work: what can be refused without a model comes before the model is opened.
 #include "cli/generate.h"
 
-#include <fmt/format.h>
-
 #include <chrono>
 #include <string>
 
-#include "base/quote.h"
 #include "cli/drawing/drawing_session.h"
 #include "cli/drawing/from_image.h"
 #include "cli/drawing/job.h"
@@ -17,15 +14,6 @@
 
 namespace zimage::cli {
 namespace {
-
-// Of a picture that is drawn again: what of it was not taken.
-void tell_source(Console& console, const FromImage& from, const std::string& model) {
-  for (const std::string& note : from.notes) console.note(note);
-  if (!from.model.empty() && from.model != model) {
-    console.note(fmt::format("{} was drawn by the model {}, this is {}: -m names another",
-                             *from.options.from_image, quote(from.model), quote(model)));
-  }
-}
 
 // When the process ends at once.
 void abandon() {
@@ -41,9 +29,8 @@ int generate(const GenerateOptions& options, Interrupt& interrupt) {
   Console console(options.verbosity);
   const LogToConsole log(console);
   if (options.is_job()) {
-    Job job(from.options, console, interrupt);
+    Job job(from, console, interrupt);
     interrupt.watch(abandon);
-    for (const std::string& note : from.notes) console.note(note);
     return job.run();
   }
   const std::string prompt = from.options.prompt.value_or("");
@@ -52,7 +39,7 @@ int generate(const GenerateOptions& options, Interrupt& interrupt) {
   Order order = make_order(from.options, prompt);
   order.start = start;
   DrawingSession session(from.options.draw, console);
-  tell_source(console, from, session.model());
+  for (const std::string& note : source_notes(from, session.model())) console.note(note);
   session.draw(order, interrupt.token());
   return 0;
 }

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 
+from metadata_test import with_text
 from program import ProgramTest, environment, main, pixels, texts
 
 SMALL = ["--size", "32x32", "--steps", "1"]
@@ -122,6 +123,23 @@ class Lines(Job):
         )
         self.assertEqual(names, ["zimage-1-1.png", "zimage-3-1.png"])
         self.assertIn("zimage: p.txt:2: the request needs ", message)
+
+
+class FromImage(Job):
+    def test_with_seeds(self):
+        self.generate("-o", "a.png", "--seed", "5", size=SMALL)
+        names, _ = self.job("--from-image", "a.png", "--seeds", "5,6", "-o", "b.png")
+        self.assertEqual(names, ["b-5.png", "b-6.png"])
+        one, other = ((self.folder / name).read_bytes() for name in ("a.png", "b-5.png"))
+        self.assertEqual(pixels(one), pixels(other))
+        self.assertEqual(self.request("b-6.png")["prompt"], "a red apple")
+
+    def test_of_another_model(self):
+        self.generate("-o", "a.png", size=SMALL)
+        text = json.dumps({**self.request("a.png"), "model": "other"})
+        (self.folder / "b.png").write_bytes(with_text((self.folder / "a.png").read_bytes(), "zimage", text))
+        _, message = self.job("--from-image", "b.png", "--seeds", "1-2")
+        self.assertEqual(message.count('drawn by the model "other", this is "zimage-tiny"'), 1, message)
 
 
 class Resume(Job):

@@ -56,7 +56,10 @@ class Merge {
 
   void all() {
     const Request& request = stored_.provenance.request;
-    if (!given("--prompt") && !given("--prompt-file")) options_.prompt = request.prompt;
+    if (!given("--prompt") && !given("--prompt-file")) {
+      options_.prompt = request.prompt;
+      options_.prompts = {request.prompt};
+    }
     take(options_.draw.negative_prompt, request.negative_prompt, "--negative");
     schedule();
     size();
@@ -157,6 +160,15 @@ FromImage from_image(const GenerateOptions& options) {
   result.model = stored.provenance.model;
   Merge(result, stored).all();
   return result;
+}
+
+std::vector<std::string> source_notes(const FromImage& from, const std::string& model) {
+  std::vector<std::string> notes = from.notes;
+  if (!from.model.empty() && from.model != model) {
+    notes.push_back(fmt::format("{} was drawn by the model {}, this is {}: -m names another",
+                                *from.options.from_image, quote(from.model), quote(model)));
+  }
+  return notes;
 }
 
 }  // namespace zimage::cli

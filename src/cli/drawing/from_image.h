@@ -21,4 +21,7 @@ struct FromImage {
 // Throws what read_metadata throws, and NotFound for a file that the picture began from.
 FromImage from_image(const GenerateOptions& options);
 
+// The notes, and one more where a model of another name is to draw.
+std::vector<std::string> source_notes(const FromImage& from, const std::string& model);
+
 }  // namespace zimage::cli

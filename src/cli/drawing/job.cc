@@ -45,11 +45,12 @@ void find_done(Order& order, Provenance provenance) {
 
 }  // namespace
 
-Job::Job(const GenerateOptions& options, Console& console, Interrupt& interrupt)
-    : options_(options),
+Job::Job(const FromImage& from, Console& console, Interrupt& interrupt)
+    : from_(from),
+      options_(from.options),
       console_(console),
       interrupt_(interrupt),
-      lines_(read_prompts(options, std::cin)),
+      lines_(read_prompts(options_, std::cin)),
       random_(random_seed()) {}
 
 void Job::report(const std::string& source, const std::string& error) {
@@ -169,6 +170,7 @@ int Job::run() {
   if (tasks_.empty()) return kSomeRefused;
   if (uses_random_) console_.note(fmt::format("seed {}", random_));
   DrawingSession session(options_.draw, console_);
+  for (const std::string& note : source_notes(from_, session.model())) console_.note(note);
   try {
     check_tasks(session);
     if (done_ > 0)

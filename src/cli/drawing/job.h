@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "cli/drawing/drawing_session.h"
+#include "cli/drawing/from_image.h"
 #include "cli/drawing/prompt_lines.h"
 #include "cli/drawing/tasks.h"
 #include "cli/options/options.h"
@@ -19,7 +20,7 @@ class Job {
  public:
   // Reads the prompts; a seed is chosen for those that have none, the same for all. Throws what
   // read_prompts() throws. All references must outlive this.
-  Job(const GenerateOptions& options, Console& console, Interrupt& interrupt);
+  Job(const FromImage& from, Console& console, Interrupt& interrupt);
 
   // Draws every request, those excepted whose pictures are there, and reports those that cannot be
   // drawn, as far as it is known before the first is drawn. The exit code: 0, or 4 where some could
@@ -42,7 +43,8 @@ class Job {
   // For the end of a job before its end.
   std::string how_to_go_on() const;
 
-  const GenerateOptions& options_;
+  const FromImage& from_;
+  const GenerateOptions& options_;  // with the picture's
   Console& console_;
   Interrupt& interrupt_;
   std::vector<PromptLine> lines_;

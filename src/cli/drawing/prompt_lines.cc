@@ -156,10 +156,12 @@ std::vector<PromptLine> read_lines(const GenerateOptions& options, std::istream&
 std::vector<PromptLine> read_prompts(const GenerateOptions& options, std::istream& standard_input) {
   if (options.prompt_file) return read_lines(options, standard_input);
   std::vector<PromptLine> lines;
+  const bool of_picture = options.from_image && !options.given.contains("--prompt");
+  const std::string source = of_picture ? "--from-image" : "--prompt";
   for (const std::string& prompt : options.prompts) {
     const auto number = static_cast<std::int64_t>(lines.size()) + 1;
     const bool several = options.prompts.size() > 1;
-    lines.push_back({.source = several ? fmt::format("--prompt {}", number) : "--prompt",
+    lines.push_back({.source = several ? fmt::format("{} {}", source, number) : source,
                      .number = number,
                      .options = options});
     PromptLine& line = lines.back();

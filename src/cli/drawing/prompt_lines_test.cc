@@ -118,5 +118,15 @@ TEST(ReadPrompts, NumbersThoseOfTheCommandLine) {
   EXPECT_EQ(lines[2].number, 3);
 }
 
+TEST(ReadPrompts, NamesAPictureForItsPrompt) {
+  GenerateOptions options;
+  options.from_image = "a.png";
+  options.prompts = {"a"};
+  std::istringstream none;
+  EXPECT_EQ(read_prompts(options, none).at(0).source, "--from-image");
+  options.given = {"--prompt"};
+  EXPECT_EQ(read_prompts(options, none).at(0).source, "--prompt");
+}
+
 }  // namespace
 }  // namespace zimage::cli

@@ -111,6 +111,11 @@ class Lines(Job):
         self.assertLess(message.index("p.txt:10: "), message.index("denoise"))
         self.assertEqual(self.request("same.png")["prompt"], "a")
 
+    def test_white_space_before_json(self):
+        names, _ = self.job(*self.lines(' \t{"prompt": "a fox", "output": "fox.png"}'))
+        self.assertEqual(names, ["fox.png"])
+        self.assertEqual(self.request("fox.png")["prompt"], "a fox")
+
     def test_standard_input(self):
         names, _ = self.job("--prompt-file", "-", "--seed", "1", input=b"\xef\xbb\xbfa\r\nb")
         self.assertEqual(names, ["zimage-1-1.png", "zimage-2-1.png"])

@@ -104,7 +104,7 @@ std::vector<std::string> arguments_of(const std::string& line) {
 void parse_line(PromptLine& line, const std::string& text) {
   try {
     check_text(text);
-    if (text.front() != '{') {
+    if (text[text.find_first_not_of(" \t")] != '{') {
       line.options.prompt = text;
       return;
     }

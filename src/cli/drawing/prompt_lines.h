@@ -22,11 +22,11 @@ struct PromptLine {
 };
 
 // Every prompt of the options, in their order: those of --prompt, or of the lines of a file (or
-// `standard_input` for "-") that are neither empty nor begin with "#". A line that begins with "{"
-// is an object whose names are long options, with "_" for "-" as well. A line that is refused, by
-// itself or by the options' parser, has an error. A byte-order mark and CR before LF are dropped.
-// Throws NotFound or Io for a file that cannot be opened or read; InvalidFile for one beyond 64 MiB
-// or without a prompt.
+// `standard_input` for "-") that are neither empty nor begin with "#". A line that begins with "{",
+// white space before it or not, is an object whose names are long options, with "_" for "-" as
+// well. A line that is refused, by itself or by the options' parser, has an error. A byte-order
+// mark and CR before LF are dropped. Throws NotFound or Io for a file that cannot be opened or
+// read; InvalidFile for one beyond 64 MiB or without a prompt.
 std::vector<PromptLine> read_prompts(const GenerateOptions& options, std::istream& standard_input);
 
 }  // namespace zimage::cli

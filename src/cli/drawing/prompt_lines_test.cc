@@ -45,6 +45,11 @@ TEST(ReadPrompts, TakesALineEach) {
   EXPECT_EQ(lines.at(1).number, 5);
 }
 
+TEST(ReadPrompts, TakesWhiteSpaceBeforeAnObject) {
+  EXPECT_THAT(prompts_of(" \t{\"prompt\": \"a\"}\n {\n"),
+              ElementsAre("a", HasSubstr("error: JSON: ")));
+}
+
 TEST(ReadPrompts, TakesOptionsOfALine) {
   const std::vector<PromptLine> lines = lines_of(
       R"({"prompt": "a\nb", "seed": 18446744073709551615, "size": "32x48", "cfg_truncation": 0.5,)"

@@ -18,6 +18,15 @@ bool is_control(char32_t code) {
 
 }  // namespace
 
+bool has_control_character(std::string_view text) {
+  while (!text.empty()) {
+    const Utf8Character character = first_character(text);
+    if (character.length > 0 && is_control(character.code)) return true;
+    text.remove_prefix(std::max<std::size_t>(character.length, 1));
+  }
+  return false;
+}
+
 std::string printable(std::string_view text) {
   constexpr char kDigits[] = "0123456789abcdef";
   std::string result;

@@ -22,6 +22,13 @@ TEST(Quote, EscapesWhatSteersATerminal) {
   EXPECT_EQ(printable("\xc2\x9b"), "\\xc2\\x9b");
 }
 
+TEST(Quote, FindsControlCharacters) {
+  for (const char* text : {"\x1b[1m", "a\n", "\x7f", "\xc2\x9b"})
+    EXPECT_TRUE(has_control_character(text)) << text;
+  for (const char* text : {"", "a b", "\xe7\x8c\xab", "\xc2\xa0", "\x9b\xff"})
+    EXPECT_FALSE(has_control_character(text)) << text;
+}
+
 TEST(Quote, EscapesBytesThatAreNotUtf8) {
   EXPECT_EQ(printable("\xff\x80"), "\\xff\\x80");
   EXPECT_EQ(printable("\xe4\xb8"), "\\xe4\\xb8");           // cut short

@@ -50,9 +50,6 @@ class Names(Job):
         self.assertEqual(names, ["all/zimage-1.webp", "all/zimage-2.webp"])
         names, _ = self.job("-p", "a", "-p", "b", "-n", "2", "--seed", "4")
         self.assertEqual(names, [f"zimage-{p}-4-{n}.png" for p in (1, 2) for n in (1, 2)])
-        result = self.run_program("generate", "-p", "a", "--seeds", "1-2", "-o", "-")
-        self.assertEqual(result.returncode, 4)
-        self.assertIn(b"standard output takes one picture", result.stderr)
 
     def test_a_random_seed_is_that_of_all(self):
         names, message = self.job("-p", "a", "-p", "b")
@@ -111,6 +108,28 @@ class Lines(Job):
         self.assertLess(message.index("p.txt:10: "), message.index("denoise"))
         self.assertEqual(self.request("same.png")["prompt"], "a")
 
+    def test_a_place_of_a_line_is_its_own_mistake(self):
+        # Nobody can make a file in /proc, and no file system takes so long a name.
+        here = str(self.folder.resolve()).lstrip("/")
+        for output in ("proc/x.png", 260 * "x" + ".png", 251 * "x" + ".png", 248 * "x" + "/y.png"):
+            with self.subTest(output):
+                lines = self.lines(
+                    {"prompt": "a", "output": output, "seeds": "1-2"},
+                    {"prompt": "a", "output": here + "/a.png", "seed": 1},
+                )
+                names, message = self.job(*lines, "-o", "/", "--force", code=4)
+                self.assertEqual(names, [f"/{here}/a.png"])
+                self.assertIn("zimage: p.txt:1", message)
+                self.assertNotIn("internal error", message)
+
+    def test_a_name_that_would_steer_a_terminal(self):
+        lines = [{"prompt": "a", "output": f"e{c}.png"} for c in ("\n", "\x1b[31m", "\x7f", "\u009b1m")]
+        names, message = self.job(*self.lines(*lines, {"prompt": "a", "output": "\u732b.png"}), code=4)
+        self.assertEqual(names, ["\u732b.png"])
+        for number in range(1, 5):
+            self.assertIn(f"zimage: p.txt:{number}: output: expected a name without control ", message)
+        self.assertEqual(sorted(os.listdir(self.folder)), ["p.txt", "\u732b.png"])
+
     def test_white_space_before_json(self):
         names, _ = self.job(*self.lines(' \t{"prompt": "a fox", "output": "fox.png"}'))
         self.assertEqual(names, ["fox.png"])
@@ -128,6 +147,37 @@ class Lines(Job):
         )
         self.assertEqual(names, ["zimage-1-1.png", "zimage-3-1.png"])
         self.assertIn("zimage: p.txt:2: the request needs ", message)
+
+
+class OfAll(Job):
+    """What is wrong with the command is said once, and nothing is drawn."""
+
+    def refused(self, code, fragment, *arguments):
+        for prompts in (["-p", "a", "-p", "b"], ["-p", "a", "--seeds", "1-3"], self.lines("a", "b")):
+            with self.subTest(prompts):
+                result = self.run_program("generate", *prompts, *arguments)
+                self.assert_fails(result, code, fragment)
+                self.assertNotIn(b"pictures are there", result.stderr)
+
+    def test_places(self):
+        self.refused(1, 'there is no folder "missing', "-o", "missing/")
+        self.refused(1, 'there is no folder "missing', "-o", "missing/x.png")
+        self.refused(2, "standard output takes one picture", "-o", "-")
+        self.refused(1, 'cannot write "/proc/', "-o", "/proc/")
+        self.refused(1, "File name too long", "-o", 252 * "x" + ".png")
+        self.refused(2, "pictures are written as PNG, JPEG or WebP", "-o", "x.gif")
+        self.refused(2, "--format is png", "-o", "x.jpg", "--format", "png")
+
+    def test_requests(self):
+        self.refused(2, "steps", "--steps", "5000")
+        self.refused(1, "missing.png", "--init-image", "missing.png")
+
+    def test_a_place_for_lines_with_names(self):
+        lines = self.lines({"prompt": "a", "output": "x.png"}, {"prompt": "b", "output": "y.png"})
+        self.assert_fails(
+            self.run_program("generate", *lines, "-o", "missing/"), 1, 'there is no folder "missing'
+        )
+        self.assert_fails(self.run_program("generate", *lines, "-o", "-"), 2, "one picture")
 
 
 class FromImage(Job):

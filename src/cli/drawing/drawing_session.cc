@@ -143,7 +143,7 @@ std::uint64_t random_seed() {
   return std::uint64_t{device()} << 32 | device();
 }
 
-Order make_order(const GenerateOptions& options, std::string prompt) {
+Order make_order_without_place(const GenerateOptions& options, std::string prompt) {
   check_prompt("prompt", prompt);
   Order order{.start = Clock::now(),
               .request = draw_request(options.draw, std::move(prompt)),
@@ -154,6 +154,11 @@ Order make_order(const GenerateOptions& options, std::string prompt) {
               .done = {}};
   order.request.seed = options.seed ? *options.seed : random_seed();
   order.request.rng = options.rng;
+  return order;
+}
+
+Order make_order(const GenerateOptions& options, std::string prompt) {
+  Order order = make_order_without_place(options, std::move(prompt));
   order.outputs = OutputFile(options.output,
                              fmt::format("zimage-{}.{}", order.request.seed,
                                          extension_of(order.encoding.format)),

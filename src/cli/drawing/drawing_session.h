@@ -35,6 +35,8 @@ struct Order {
 // Reads the pictures to begin from, chooses a seed where the options have none, and tries the
 // places of the output. Throws what those throw; InvalidArgument for a prompt that is no UTF-8.
 Order make_order(const GenerateOptions& options, std::string prompt);
+// The same of an order that goes nowhere: it has no outputs.
+Order make_order_without_place(const GenerateOptions& options, std::string prompt);
 
 std::uint64_t random_seed();
 

@@ -31,8 +31,9 @@ std::optional<std::filesystem::path> drawn_before(const OutputFile& output,
   const OrderedJson request =
       request_alone(parse_request_json(request_json(provenance), "request").fields);
   std::filesystem::path name = output.path();
-  for (int number = 1; std::filesystem::is_regular_file(std::filesystem::symlink_status(name));
-       ++number) {
+  std::error_code ignored;  // of a name that cannot be: there is no file of it
+  for (int number = 1;
+       std::filesystem::is_regular_file(std::filesystem::symlink_status(name, ignored)); ++number) {
     if (has_request(name, request)) return name;
     name = numbered(output.path(), number);
   }

@@ -21,16 +21,31 @@ bool is_of_one_request(const Error& error) {
          error.code() == ErrorCode::Numerics;
 }
 
-// The order of a task. What is wrong with the files that it names is its own mistake.
-Order order_of(const Task& task) {
+// Calls `function`, whose errors are of what one request alone asks for.
+template <typename Function>
+auto as_own_mistake(const Function& function) {
   try {
-    if (task.confined_to) {  // also when it is drawn: a link may have come since
-      const std::filesystem::path output(*task.options.output);
-      confined(*task.confined_to, output.lexically_relative(*task.confined_to).string());
-    }
-    return make_order(task.options, *task.options.prompt);
+    return function();
   } catch (const Error& error) {
-    if (error.code() == ErrorCode::Io) throw;
+    throw Error(ErrorCode::InvalidArgument, error.what());
+  }
+}
+
+Order order_of(const Task& task) {
+  if (task.confined_to) {  // also when it is drawn: a link may have come since
+    const std::filesystem::path output(*task.options.output);
+    confined(*task.confined_to, output.lexically_relative(*task.confined_to).string());
+  }
+  return make_order(task.options, *task.options.prompt);
+}
+
+// The order of a task while pictures are drawn, when a place that many tasks share may have been
+// lost or filled up: that ends them all.
+Order order_to_draw(const Task& task) {
+  try {
+    return order_of(task);
+  } catch (const Error& error) {
+    if (error.code() == ErrorCode::Io && !task.confined_to) throw;
     throw Error(ErrorCode::InvalidArgument, error.what());
   }
 }
@@ -93,13 +108,8 @@ void Job::make_tasks() {
           .source = seeds.size() > 1 ? fmt::format("{}, seed {}", line.source, seed) : line.source,
           .options = line.options};
       task.options.seed = seed;
-      const bool is_named = reports(task.source, [&] {
-        try {
-          names.name(task, line);
-        } catch (const Error& error) {  // of a folder that a line names
-          throw Error(ErrorCode::InvalidArgument, error.what());
-        }
-      });
+      const bool is_named =
+          reports(task.source, [&] { as_own_mistake([&] { names.name(task, line); }); });
       if (!is_named) break;  // it would be said again of the other seeds
       tasks_.push_back(std::move(task));
     }
@@ -113,7 +123,7 @@ void Job::check_tasks(DrawingSession& session) {
     std::size_t count = 0;
     std::size_t there = 0;
     const bool is_good = reports(task.source, [&] {
-      Order order = order_of(task);
+      Order order = as_own_mistake([&] { return order_of(task); });
       count = order.outputs.size();
       Provenance provenance = session.provenance(order);
       if (!options_.force) find_done(order, std::move(provenance));
@@ -155,7 +165,7 @@ void Job::draw_tasks(DrawingSession& session) {
     }
     console_.set_prefix(fmt::format("picture {} of {}: ", done_ + 1, pictures_));
     reports(tasks_[i].source, [&] {
-      Order order = order_of(tasks_[i]);
+      Order order = order_to_draw(tasks_[i]);
       if (!options_.force) find_done(order, session.provenance(order));
       const std::size_t missing = order.outputs.size() - order.done.size();
       session.draw(order, interrupt_.token());
@@ -165,14 +175,24 @@ void Job::draw_tasks(DrawingSession& session) {
   console_.set_prefix("");
 }
 
+Order Job::command_order() const {
+  const bool shares_place = std::any_of(lines_.begin(), lines_.end(), [](const PromptLine& line) {
+    return !line.error && !line.has_own_output;
+  });
+  check_shared_place(options_, shares_place);
+  return make_order_without_place(options_, "");
+}
+
 int Job::run() {
+  const Order shared = command_order();
   make_tasks();
   if (tasks_.empty()) return kSomeRefused;
   if (uses_random_) console_.note(fmt::format("seed {}", random_));
   DrawingSession session(options_.draw, console_);
   for (const std::string& note : source_notes(from_, session.model())) console_.note(note);
+  session.provenance(shared);
+  check_tasks(session);
   try {
-    check_tasks(session);
     if (done_ > 0)
       console_.note(fmt::format("{} of {} pictures are there already", done_, pictures_));
     draw_tasks(session);

@@ -24,11 +24,15 @@ class Job {
 
   // Draws every request, those excepted whose pictures are there, and reports those that cannot be
   // drawn, as far as it is known before the first is drawn. The exit code: 0, or 4 where some could
-  // not. Throws what ends them all, saying how far the job came: Cancelled after a signal, and what
-  // DrawingSession::draw() throws of files and devices.
+  // not. Throws what ends them all: what make_order() throws of the options that they share; and,
+  // saying how far the job came, Cancelled after a signal and what DrawingSession::draw() throws of
+  // files and devices.
   int run();
 
  private:
+  // The order that the command's own options make, with no prompt and no place. Throws for all what
+  // would be said of every line: of those options, and of the place of --output.
+  Order command_order() const;
   // Makes the tasks of every line that has any.
   void make_tasks();
   // Leaves out what cannot be drawn and what is there.

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/quote.h"
+#include "cli/drawing/output_file.h"
 #include "image/encode.h"
 
 namespace zimage::cli {
@@ -22,6 +23,13 @@ bool is_folder(const std::optional<std::string>& output) {
   const std::filesystem::path path(*output);
   std::error_code ignored;
   return !path.has_filename() || std::filesystem::is_directory(path, ignored);
+}
+
+// The folder that the names of the pictures are in; empty: the current one.
+std::filesystem::path folder_of_names(const std::optional<std::string>& output) {
+  if (!output) return {};
+  const std::filesystem::path path(*output);
+  return is_folder(output) ? path : path.parent_path();
 }
 
 // The path with its links followed, where it exists.
@@ -50,22 +58,43 @@ std::filesystem::path confined(const std::filesystem::path& folder, const std::s
     refuse(fmt::format("output: expected the name of a file in the output folder, found {}",
                        quote(name)));
   }
+  // The names of pictures are printed, a line each.
+  if (has_control_character(name)) {
+    refuse(
+        fmt::format("output: expected a name without control characters, found {}", quote(name)));
+  }
   const std::filesystem::path whole = folder / path;
   const std::filesystem::path root = real(folder.empty() ? "." : folder);
   if (!is_below(real(whole.has_parent_path() ? whole.parent_path() : "."), root))
     refuse(fmt::format("output: {} is a link out of the output folder", quote(name)));
-  const std::filesystem::file_status status = std::filesystem::symlink_status(whole);
+  std::error_code failed;
+  const std::filesystem::file_status status = std::filesystem::symlink_status(whole, failed);
+  if (status.type() == std::filesystem::file_type::none)
+    refuse(fmt::format("output: {}: {}", quote(name), failed.message()));
   if (std::filesystem::exists(status) && !std::filesystem::is_regular_file(status))
     refuse(fmt::format("output: {} is there, and no regular file", quote(name)));
   return whole;
 }
 
-TaskNames::TaskNames(const GenerateOptions& command)
-    : command_(command), names_folder_(is_folder(command.output)) {
-  if (!command.output) return;
-  folder_ = names_folder_ ? std::filesystem::path(*command.output)
-                          : std::filesystem::path(*command.output).parent_path();
+void check_shared_place(const GenerateOptions& command, bool uses) {
+  if (command.output == "-")
+    refuse("--output: standard output takes one picture, found several prompts or seeds");
+  if (uses) {
+    const OutputFile tried(command.output, "zimage.png", Overwrite::Never);
+  } else {
+    const std::filesystem::path folder = folder_of_names(command.output);
+    std::error_code ignored;
+    if (!std::filesystem::is_directory(folder.empty() ? "." : folder, ignored)) {
+      throw Error(ErrorCode::NotFound,
+                  fmt::format("--output: there is no folder {}", quote(folder.string())));
+    }
+  }
 }
+
+TaskNames::TaskNames(const GenerateOptions& command)
+    : command_(command),
+      folder_(folder_of_names(command.output)),
+      names_folder_(is_folder(command.output)) {}
 
 std::filesystem::path TaskNames::path_of(const Task& task, const PromptLine& line) const {
   std::filesystem::path path;
@@ -91,8 +120,6 @@ std::filesystem::path TaskNames::path_of(const Task& task, const PromptLine& lin
 }
 
 void TaskNames::name(Task& task, const PromptLine& line) {
-  if (!line.has_own_output && command_.output == "-")
-    refuse("--output: standard output takes one picture, found several prompts or seeds");
   const std::filesystem::path path = path_of(task, line);
   const auto [other, is_free] = taken_.emplace(path.lexically_normal(), task.source);
   if (!is_free) {

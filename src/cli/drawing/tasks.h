@@ -20,6 +20,11 @@ struct Task {
   std::optional<std::filesystem::path> confined_to = {};
 };
 
+// Tries the place of --output that several requests share; where none of them `uses` it, because
+// each names a file of its own, only that its folder exists. Throws what OutputFile's constructor
+// throws, and InvalidArgument for standard output, which takes one picture.
+void check_shared_place(const GenerateOptions& command, bool uses);
+
 // Names the files of the tasks of a command that has several.
 //   NAME[-PROMPT][-SEED][-PICTURE].png: NAME is --output's, else "zimage"; PROMPT is the number of
 //   the --prompt or of the file's line, where there may be several; SEED is there where the prompt
@@ -31,8 +36,7 @@ class TaskNames {
   explicit TaskNames(const GenerateOptions& command);
 
   // Sets the output of a task of a line, whose seed and format are known. Throws InvalidArgument
-  // for standard output, for a name that another task has, and for one of a line's own that
-  // confined() refuses.
+  // for a name that another task has, and for one of a line's own that confined() refuses.
   void name(Task& task, const PromptLine& line);
 
  private:

@@ -91,11 +91,30 @@ TEST_F(Names, AreConfined) {
                            "in/", "out/a.png", "link.png", "in", "out"}) {
     EXPECT_EQ(error_of([&] { confined(root, name); }).code(), ErrorCode::InvalidArgument) << name;
   }
+  for (const std::string& name : {std::string(260, 'a'), std::string("a\n.png"),
+                                  std::string("a\x1b[1m.png"), std::string("a\xc2\x9b.png")}) {
+    EXPECT_EQ(error_of([&] { confined(root, name); }).code(), ErrorCode::InvalidArgument) << name;
+  }
   EXPECT_EQ(error_of([&] { confined(root, "missing/a.png"); }).code(), ErrorCode::NotFound);
   // A folder whose name only begins alike is another one.
   std::filesystem::create_directory(folder_.path() / "root2");
   std::filesystem::create_directory_symlink("../root2", root / "alike");
   EXPECT_THAT(error_of([&] { confined(root, "alike/a.png"); }).what(), HasSubstr("link out of"));
+}
+
+TEST_F(Names, OfASharedPlaceAreTried) {
+  check_shared_place(command("a.png", {}, {}), true);
+  check_shared_place(command("a.gif", {}, {}), false);
+  EXPECT_EQ(error_of([&] { check_shared_place(command("a.gif", {}, {}), true); }).code(),
+            ErrorCode::InvalidArgument);
+  GenerateOptions piped;
+  piped.output = "-";
+  for (const bool uses : {true, false}) {
+    EXPECT_EQ(error_of([&] { check_shared_place(command("no/a.png", {}, {}), uses); }).code(),
+              ErrorCode::NotFound);
+    EXPECT_EQ(error_of([&] { check_shared_place(piped, uses); }).code(),
+              ErrorCode::InvalidArgument);
+  }
 }
 
 }  // namespace

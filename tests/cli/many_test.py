@@ -198,6 +198,22 @@ class FromImage(Job):
 
 
 class Resume(Job):
+    def test_json_tells_of_every_picture(self):
+        command = ["-p", "a", "--seeds", "1-2", "-n", "2", "-o", "x.png", "--json"]
+        command = ["generate", *SMALL, *command]
+        drawn = [json.loads(line) for line in self.run_program(*command).stdout.splitlines()]
+        self.assertEqual([line["there"] for line in drawn], 4 * [False])
+        (self.folder / "x-2-1.png").unlink()
+        again = [json.loads(line) for line in self.run_program(*command).stdout.splitlines()]
+        # Those of a request that are there come before those that are drawn.
+        self.assertEqual([line["there"] for line in again], [True, True, True, False])
+        again = sorted(again, key=lambda line: line["file"])
+        self.assertEqual([line["file"] for line in again], [line["file"] for line in drawn])
+        for one, other in zip(drawn, again):
+            for key, value in other.items():
+                if key not in ("there", "seconds", "peak_memory_bytes"):
+                    self.assertEqual(one[key], value, key)
+
     def test_what_is_there_is_not_drawn_again(self):
         command = ["-p", "a", "-p", "b", "--seeds", "1-2", "-o", "x.png"]
         first, _ = self.job(*command)

@@ -94,19 +94,26 @@ void tell_times(Console& console, const OrderedJson& seconds, std::int64_t forwa
                              static_cast<double>(peak_resident_memory()) / (1024.0 * 1024.0)));
 }
 
-OrderedJson report(const Provenance& provenance, const Result& result, const std::string& file,
-                   const OrderedJson& seconds) {
+// What is known of a picture whether it was drawn now or before.
+OrderedJson report(const Provenance& provenance, const std::string& file, bool is_there) {
+  const Request& request = provenance.request;
   OrderedJson json{{"file", file},
-                   {"seed", result.request.seed},
-                   {"count", result.request.count},
+                   {"seed", request.seed},
+                   {"count", request.count},
                    {"index", provenance.index},
-                   {"width", *result.request.width},
-                   {"height", *result.request.height}};
-  json.update(sampling_json(result.request));
-  json.update(OrderedJson{{"rng", name_of(result.request.rng)},
-                          {"tokens", result.tokens},
+                   {"width", *request.width},
+                   {"height", *request.height}};
+  json.update(sampling_json(request));
+  json.update(
+      OrderedJson{{"rng", name_of(request.rng)}, {"model", provenance.model}, {"there", is_there}});
+  return json;
+}
+
+OrderedJson report_drawn(const Provenance& provenance, const Result& result,
+                         const std::string& file, const OrderedJson& seconds) {
+  OrderedJson json = report(provenance, file, false);
+  json.update(OrderedJson{{"tokens", result.tokens},
                           {"tokens_dropped", result.tokens_dropped},
-                          {"model", provenance.model},
                           {"device", provenance.device},
                           {"seconds", seconds},
                           {"peak_memory_bytes", peak_resident_memory()},
@@ -201,6 +208,15 @@ Provenance DrawingSession::provenance(const Order& order) const {
   return provenance;
 }
 
+void DrawingSession::print_done(const Order& order) const {
+  if (!order.options.draw.json || order.done.empty()) return;
+  Provenance provenance = this->provenance(order);
+  for (const auto& [i, file] : order.done) {
+    provenance.index = order.options.only.value_or(static_cast<std::int64_t>(i));
+    print_to_stdout(json_line(report(provenance, file.string(), true)) + "\n");
+  }
+}
+
 std::size_t DrawingSession::encode(std::span<const std::string> prompts,
                                    const std::stop_token& stop) {
   return pipeline_.encode(
@@ -234,9 +250,9 @@ double DrawingSession::draw(const Order& order, const std::stop_token& stop) {
     const std::filesystem::path file =
         order.outputs[i].write(encode_picture(image, metadata(provenance), order.encoding), stop);
     seconds = stage_seconds(result.timings, seconds_since(save_start), seconds_since(order.start));
-    const std::string line = options.draw.json
-                                 ? json_line(report(provenance, result, file.string(), seconds))
-                                 : file.string();
+    const std::string line =
+        options.draw.json ? json_line(report_drawn(provenance, result, file.string(), seconds))
+                          : file.string();
     previews.show(image);
     if (!order.outputs[i].is_standard_output()) {
       print_to_stdout(line + "\n");

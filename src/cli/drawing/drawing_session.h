@@ -5,7 +5,8 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <set>
+#include <filesystem>
+#include <map>
 #include <span>
 #include <stop_token>
 #include <string>
@@ -29,7 +30,8 @@ struct Order {
   SourceFiles sources;
   EncodeOptions encoding;
   std::vector<OutputFile> outputs;  // one for each picture; each was tried
-  std::set<std::size_t> done = {};  // those that are not to be written: they are there
+  // Those that are not to be written: they are there, under these names.
+  std::map<std::size_t, std::filesystem::path> done = {};
 };
 
 // Reads the pictures to begin from, chooses a seed where the options have none, and tries the
@@ -61,6 +63,9 @@ class DrawingSession {
   // Returns the seconds since the order was made. Throws what Pipeline::generate() and
   // OutputFile::write() throw; Cancelled after `stop`.
   double draw(const Order& order, const std::stop_token& stop);
+  // With --json, prints a line for each of the order's pictures that are there, without what is
+  // known of those alone that were drawn now: tokens, device, times, memory and version.
+  void print_done(const Order& order) const;
 
  private:
   DrawingSession(const DrawOptions& options, const ModelLocation& place, Console& console);

@@ -54,7 +54,8 @@ Order order_to_draw(const Task& task) {
 void find_done(Order& order, Provenance provenance) {
   for (std::size_t i = 0; i < order.outputs.size(); ++i) {
     provenance.index = order.options.only.value_or(static_cast<std::int64_t>(i));
-    if (drawn_before(order.outputs[i], provenance)) order.done.insert(i);
+    if (auto file = drawn_before(order.outputs[i], provenance))
+      order.done.emplace(i, std::move(*file));
   }
 }
 
@@ -128,6 +129,7 @@ void Job::check_tasks(DrawingSession& session) {
       Provenance provenance = session.provenance(order);
       if (!options_.force) find_done(order, std::move(provenance));
       there = order.done.size();
+      if (there == count) session.print_done(order);
     });
     if (!is_good) continue;
     pictures_ += count;
@@ -168,6 +170,7 @@ void Job::draw_tasks(DrawingSession& session) {
       Order order = order_to_draw(tasks_[i]);
       if (!options_.force) find_done(order, session.provenance(order));
       const std::size_t missing = order.outputs.size() - order.done.size();
+      session.print_done(order);
       session.draw(order, interrupt_.token());
       done_ += missing;
     });

@@ -216,7 +216,8 @@ void add_drawing(CLI::App& app, GenerateOptions& options) {
          "Print the pictures' paths and errors only")
       ->group("Messages");
   app.add_flag("--json", options.draw.json,
-               "Print one line of JSON for each picture instead of its path")
+               "Print one line of JSON for each picture instead of its path; of several requests\n"
+               "also, with \"there\": true, for those that are there already and not drawn again")
       ->group("Messages");
 }
 

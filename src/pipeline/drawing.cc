@@ -187,6 +187,7 @@ std::vector<float> denoise_pass(const Run& run, const ZImageTransformer& transfo
     return observer.latents(pass.first, pass.count, sigma).data();
   };
   be.upload(state.latents, beginning(drawing.sigmas.front()));
+  const Stations stations{.sigmas = drawing.sigmas, .skipped = drawing.skipped_steps};
   const std::int64_t before = pass.first / drawing.pictures_per_pass * drawing.evaluations();
   for (std::int64_t i = 0; i < drawing.evaluations(); ++i) {
     run.throw_if_stopped();
@@ -199,7 +200,7 @@ std::vector<float> denoise_pass(const Run& run, const ZImageTransformer& transfo
     } else {
       (*forwards.alone)();
     }
-    const SamplerStep change = sampler_step(drawing.sampler, drawing.sigmas, i);
+    const SamplerStep change = sampler_step(drawing.sampler, stations, i);
     if (change.noise != 0) be.upload(state.noise, observer.noise(pass.first, i + 1).data());
     advance(be, state, prediction, change, drawing.sigmas[static_cast<std::size_t>(level)]);
     if (drawing.has_mask()) {

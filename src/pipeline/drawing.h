@@ -42,8 +42,9 @@ struct Drawing {
   LatentShape latent;
   Guidance guidance = {};
   Sampler sampler = Sampler::Euler;
-  std::vector<float> sigmas;      // steps + 1 noise levels
-  LatentScale latent_scale = {};  // of the autoencoder
+  std::vector<float> sigmas;       // steps + 1 noise levels
+  std::int64_t skipped_steps = 0;  // of the schedule, before the first of them
+  LatentScale latent_scale = {};   // of the autoencoder
   Source source = Source::Noise;
   // Which prompts' features the observer has: of the prompt, of the negative one.
   std::array<bool, 2> known = {};

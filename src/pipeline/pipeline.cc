@@ -205,6 +205,7 @@ Drawing Pipeline::Impl::make_drawing(const Request& request, const RequestTokens
                    .truncation = request.cfg_truncation},
       .sampler = request.sampler,
       .sigmas = {},
+      .skipped_steps = skipped_steps(request),
       .latent_scale = {.scaling = model_.vae().scaling_factor, .shift = model_.vae().shift_factor},
       .source = source_of(request),
       .count = request.count,

@@ -171,6 +171,27 @@ TEST(Pipeline, TakesNoiseLevelsBeforeTheShift) {
   EXPECT_LE(difference(pipeline.generate(request).images.front(), spaced), 1);
 }
 
+// The last 8 of 16 steps, by a strength or by levels of their own, begin alike and differ in the
+// count that ends a run of third order alone.
+TEST(Pipeline, TellsTheSamplerOfTheStepsThatAStrengthLeavesOut) {
+  Pipeline pipeline({.model = kModel});
+  Request request = small(32, 32);
+  request.init_image = {.width = 32, .height = 32, .rgb = std::vector<std::uint8_t>(3072, 96)};
+  for (const Sampler sampler : {Sampler::Dpmpp2M, Sampler::Dpmpp3M}) {
+    request.sampler = sampler;
+    Request part = request;
+    part.steps = 16;
+    part.strength = 0.5;
+    Request whole = request;
+    whole.steps = {};
+    whole.strength = 1.0;
+    for (int i = 8; i > 0; --i) whole.sigmas.push_back(i / 16.0);
+    const bool same =
+        pipeline.generate(part).images.front().rgb == pipeline.generate(whole).images.front().rgb;
+    EXPECT_EQ(same, sampler == Sampler::Dpmpp2M) << name_of(sampler);
+  }
+}
+
 // Of 64x64 pixels, 16 tokens: mu = 0.5 - 240 * 0.65 / 3840, and levels move as by a shift of e^mu.
 TEST(Pipeline, ShiftsWithTheSizeWhereTheModelSaysSo) {
   const TempFolder folder;

@@ -8,8 +8,10 @@
 namespace zimage {
 namespace {
 
-// Runs of fewer steps end with a step of second order before the last. Source: lower_order_final
-// of DPMSolverMultistepScheduler.step.
+// Schedules of fewer steps end with a step of second order before the last, however many of the
+// steps a run leaves out. Source: lower_order_second of DPMSolverMultistepScheduler.step, which
+// counts all timesteps; get_timesteps of ZImageImg2ImgPipeline leaves these alone and sets the
+// index to begin at.
 constexpr std::int64_t kFewSteps = 15;
 
 // Half the logarithm of the signal-to-noise ratio: lambda of DPM-Solver.
@@ -90,10 +92,11 @@ SamplerStep noisy_step(const Interval& step, std::int64_t order) {
 }
 
 // What the sampler has, as far as there is a history for it.
-std::int64_t order_of(Sampler sampler, std::int64_t step, std::int64_t steps) {
+std::int64_t order_of(Sampler sampler, std::int64_t step, const Stations& stations) {
+  const auto steps = static_cast<std::int64_t>(stations.sigmas.size()) - 1;
   if (step == steps - 1) return 1;
   std::int64_t order = sampler == Sampler::Dpmpp3M ? 3 : 2;
-  if (step == steps - 2 && steps < kFewSteps) order = 2;
+  if (step == steps - 2 && stations.skipped + steps < kFewSteps) order = 2;
   return std::min(order, step + 1);
 }
 
@@ -123,13 +126,13 @@ std::int64_t level_of(Sampler sampler, std::int64_t evaluation) {
   return sampler == Sampler::Heun ? (evaluation + 1) / 2 : evaluation;
 }
 
-SamplerStep sampler_step(Sampler sampler, std::span<const float> sigmas, std::int64_t evaluation) {
+SamplerStep sampler_step(Sampler sampler, const Stations& stations, std::int64_t evaluation) {
+  const std::span<const float> sigmas = stations.sigmas;
   if (sampler == Sampler::Heun) return heun_step(sigmas, evaluation);
   const Interval step(sigmas, evaluation);
   // Of first order the denoised picture lies on the line along the velocity.
   if (sampler == Sampler::Euler || sampler == Sampler::Dpmpp1) return step_of(step.line(), {}, 0);
-  const auto steps = static_cast<std::int64_t>(sigmas.size()) - 1;
-  const std::int64_t order = order_of(sampler, evaluation, steps);
+  const std::int64_t order = order_of(sampler, evaluation, stations);
   if (sampler == Sampler::Dpmpp2MSde) return noisy_step(step, order);
   if (order == 3) return third_order(step);
   return order == 2 ? second_order(step) : step_of(step.line(), {}, 0);

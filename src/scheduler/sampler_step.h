@@ -44,8 +44,13 @@ struct SamplerStep {
   float noise = 0;
 };
 
-// What evaluation number `evaluation` does. `sigmas` are steps + 1 noise levels, each below the one
-// before, from at most 1 to exactly 0. Depends on nothing else.
-SamplerStep sampler_step(Sampler sampler, std::span<const float> sigmas, std::int64_t evaluation);
+// The noise levels of a run.
+struct Stations {
+  std::span<const float> sigmas;  // steps + 1, each below the one before; at most 1 to exactly 0
+  std::int64_t skipped = 0;       // steps of the schedule that the run leaves out, before these
+};
+
+// What evaluation number `evaluation` of the run does. Depends on nothing else.
+SamplerStep sampler_step(Sampler sampler, const Stations& stations, std::int64_t evaluation);
 
 }  // namespace zimage

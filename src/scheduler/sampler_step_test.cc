@@ -8,6 +8,7 @@
 #include <cmath>
 #include <deque>
 #include <functional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -29,7 +30,7 @@ std::vector<Values> run(Sampler sampler, const Values& sigmas, Values x, const V
   std::vector<Values> latents;
   for (std::int64_t e = 0; e < evaluations_of(sampler, steps); ++e) {
     const float sigma = sigmas[static_cast<std::size_t>(level_of(sampler, e))];
-    const SamplerStep step = sampler_step(sampler, sigmas, e);
+    const SamplerStep step = sampler_step(sampler, {.sigmas = sigmas}, e);
     Values fresh(x.size());
     if (adds_noise(sampler)) noise.normal(fresh);
     Values now(x.size());
@@ -132,7 +133,7 @@ TEST(SamplerStep, IsFiniteFromTheFirstLevelToTheLast) {
                                  Values{1.0F, 0.5F, 0.4999999F, 0.4999998F, 0.0F}}) {
       const auto steps = static_cast<std::int64_t>(sigmas.size()) - 1;
       for (std::int64_t e = 0; e < evaluations_of(sampler, steps); ++e) {
-        const SamplerStep step = sampler_step(sampler, sigmas, e);
+        const SamplerStep step = sampler_step(sampler, {.sigmas = sigmas}, e);
         EXPECT_TRUE(std::isfinite(step.velocity) && std::isfinite(step.noise) &&
                     std::all_of(step.predictions.begin(), step.predictions.end(),
                                 [](float c) { return std::isfinite(c); }))
@@ -145,11 +146,49 @@ TEST(SamplerStep, IsFiniteFromTheFirstLevelToTheLast) {
 // x moves by exactly the difference of two noise levels, as in the reference's own scheduler.
 TEST(SamplerStep, OfEulerIsTheDifferenceOfLevels) {
   for (std::size_t i = 0; i + 1 < kTurbo.size(); ++i) {
-    const SamplerStep step = sampler_step(Sampler::Euler, kTurbo, static_cast<std::int64_t>(i));
+    const SamplerStep step =
+        sampler_step(Sampler::Euler, {.sigmas = kTurbo}, static_cast<std::int64_t>(i));
     EXPECT_EQ(step.velocity, kTurbo[i + 1] - kTurbo[i]);
     EXPECT_THAT(step.predictions, testing::Each(0.0F));
     EXPECT_EQ(step.noise, 0.0F);
   }
+}
+
+// From the first evaluation that has the history, a run that begins within its schedule does what
+// the whole one does there: the reference counts the schedule's steps, not those that remain.
+TEST(SamplerStep, IsThatOfTheWholeScheduleWhereARunBeginsLater) {
+  for (const std::int64_t steps : {14, 15, 20}) {
+    Values whole;
+    for (std::int64_t i = steps; i >= 0; --i)
+      whole.push_back(static_cast<float>(i) / static_cast<float>(steps));
+    const std::int64_t skipped = 8;
+    const auto rest = std::span<const float>(whole).subspan(skipped);
+    for (const Sampler sampler : samplers()) {
+      if (sampler == Sampler::Heun) continue;  // knows no count
+      for (std::int64_t e = 2; e < steps - skipped; ++e) {
+        const SamplerStep later = sampler_step(sampler, {.sigmas = rest, .skipped = skipped}, e);
+        const SamplerStep same = sampler_step(sampler, {.sigmas = whole}, skipped + e);
+        EXPECT_EQ(later.velocity, same.velocity) << name_of(sampler) << " " << steps << " " << e;
+        EXPECT_EQ(later.predictions, same.predictions) << name_of(sampler) << " " << steps;
+        EXPECT_EQ(later.noise, same.noise) << name_of(sampler) << " " << steps << " " << e;
+      }
+    }
+  }
+}
+
+// Of 20 steps 12 are drawn, which are few, of a schedule that is not.
+TEST(SamplerStep, OfThirdOrderEndsByTheCountOfTheSchedule) {
+  Values sigmas;
+  for (int i = 12; i >= 0; --i) sigmas.push_back(static_cast<float>(i) / 20.0F);
+  const auto order_of_last_but_one = [&](std::int64_t skipped) {
+    const SamplerStep step =
+        sampler_step(Sampler::Dpmpp3M, {.sigmas = sigmas, .skipped = skipped}, 10);
+    return step.predictions[2] != 0 ? 3 : 2;
+  };
+  EXPECT_EQ(order_of_last_but_one(0), 2);
+  EXPECT_EQ(order_of_last_but_one(2), 2);
+  EXPECT_EQ(order_of_last_but_one(3), 3);
+  EXPECT_EQ(order_of_last_but_one(8), 3);
 }
 
 TEST(SamplerStep, OfHeunTakesTwoEvaluationsButAtTheEnd) {

@@ -73,6 +73,7 @@ Begun draw(const Request& request) {
   const Drawing drawing{.ids = model.ids(request.prompt),
                         .latent = kLatent,
                         .sigmas = sigmas,
+                        .skipped_steps = skipped_steps(request),
                         .latent_scale = scale,
                         .source = request.mask.empty() ? Source::Picture : Source::MaskedPicture};
   Begun begun;

@@ -122,6 +122,20 @@ class Memory(ProgramTest):
         self.assertEqual(plan["total_bytes"], max(s["total_bytes"] for s in plan["stages"]))
         self.assertTrue(plan["fits"])
 
+    def test_seed_variety_adds_to_the_denoising_alone(self):
+        (without,) = self.plan("--size", "64x64", "--seed-variety", "0")
+        (full,) = self.plan("--size", "64x64", "--seed-variety", "1")
+        stages = dict(zip(("text", "denoise", "decode"), zip(without["stages"], full["stages"])))
+        self.assertEqual(len(stages), len(without["stages"]))
+        # The caption of each picture beside that of all, refined by operations of its own.
+        for name in ("activations_bytes", "flops"):
+            plain, varied = (stage.pop(name) for stage in stages["denoise"])
+            self.assertGreater(varied, plain, name)
+        for name, pair in stages.items():
+            for stage in pair:  # the program itself, of no two runs the same
+                del stage["other_bytes"], stage["total_bytes"]
+            self.assertEqual(*pair, name)
+
     def test_the_published_model_is_planned_from_its_configuration(self):
         turbo = str(MODEL.parent / "z-image-turbo")
         (plan,) = self.plan("-m", turbo, "--random-weights", "--size", "1024x1024", "--keep", "none")

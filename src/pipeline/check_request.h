@@ -18,8 +18,9 @@ struct ModelDefaults {
   bool is_distilled = true;  // to few steps without guidance
 };
 
-// What the model's own files tell: the distilled model is published with a constant shift of 3, the
-// undistilled one with 6, for which its model card takes 50 steps and guidance 4.
+// By the constant shift in the model's own files: below 6, or where there is none, the model counts
+// as distilled (it is published with 3); from 6 on as undistilled (published with 6), which gets
+// the 50 steps and the guidance of 4 of its model card, since no file names them.
 ModelDefaults model_defaults(const SchedulerConfig& scheduler, std::int64_t side);
 
 // The request with every absent field filled in, but for those that have no default; a complete one

@@ -146,6 +146,8 @@ TEST(CompleteRequest, TakesGuidanceWithinItsRanges) {
 TEST(ModelDefaults, AreThoseOfTheUndistilledModelByItsShift) {
   EXPECT_TRUE(model_defaults({.shift = 3.0}, 1024).is_distilled);
   EXPECT_TRUE(model_defaults({.time_shift = TimeShift::Linear, .shift = 6.0}, 1024).is_distilled);
+  EXPECT_TRUE(model_defaults({.shift = 5.99}, 1024).is_distilled);
+  EXPECT_FALSE(model_defaults({.shift = 8.0}, 1024).is_distilled);
   const ModelDefaults base = model_defaults({.shift = 6.0}, 1024);
   const Request request = complete_request({.prompt = "a"}, base);
   EXPECT_EQ(request.steps, 50);

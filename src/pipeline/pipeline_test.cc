@@ -10,9 +10,9 @@
 #include <cstring>
 #include <fstream>
 #include <iterator>
-#include <nlohmann/json.hpp>
 
 #include "base/process_memory.h"
+#include "damaged_model.h"
 #include "error_of.h"
 #include "own_memory.h"
 #include "temp_folder.h"
@@ -460,33 +460,6 @@ TEST(Pipeline, NamesDevicesThatItDoesNotKnow) {
   }
 }
 
-// A copy of the model in which the first number of one tensor is replaced.
-class DamagedModel {
- public:
-  DamagedModel(const char* part, const char* file, const std::string& tensor, std::uint16_t bits) {
-    std::filesystem::copy(kModel, folder_.path(), std::filesystem::copy_options::recursive);
-    damage(part, file, tensor, bits, 0);
-  }
-  // Replaces number `index`, which has two bytes.
-  void damage(const char* part, const char* file, const std::string& tensor, std::uint16_t bits,
-              std::uint64_t index) {
-    const std::filesystem::path path = folder_.path() / part / file;
-    std::fstream stream(path, std::ios::in | std::ios::out | std::ios::binary);
-    std::uint64_t size = 0;
-    stream.read(reinterpret_cast<char*>(&size), sizeof size);
-    std::string header(size, ' ');
-    stream.read(header.data(), static_cast<std::streamsize>(size));
-    const auto offset =
-        nlohmann::json::parse(header).at(tensor).at("data_offsets").at(0).get<std::uint64_t>();
-    stream.seekp(static_cast<std::streamoff>(sizeof size + size + offset + 2 * index));
-    stream.write(reinterpret_cast<const char*>(&bits), sizeof bits);
-  }
-  const std::filesystem::path& path() const { return folder_.path(); }
-
- private:
-  TempFolder folder_;
-};
-
 TEST(Pipeline, NamesTheStageWhereNanOrInfinityAppears) {
   constexpr std::uint16_t kNan = 0x7fc0;
   constexpr std::uint16_t kInfinity = 0x7f80;
@@ -496,34 +469,19 @@ TEST(Pipeline, NamesTheStageWhereNanOrInfinityAppears) {
     EXPECT_EQ(error.code(), ErrorCode::Numerics);
     EXPECT_THAT(error.what(), HasSubstr(stage));
   };
-  refuses({"text_encoder", "model.safetensors", "layers.0.input_layernorm.weight", kNan},
+  refuses({kModel, "text_encoder", "model.safetensors", "layers.0.input_layernorm.weight", kNan},
           "text encoder: NaN or infinity in the caption's features");
-  refuses({"transformer", "diffusion_pytorch_model-00001-of-00003.safetensors",
+  refuses({kModel, "transformer", "diffusion_pytorch_model-00001-of-00003.safetensors",
            "all_x_embedder.2-1.bias", kInfinity},
           "denoise: NaN or infinity in the velocity of step 1;");
-  refuses({"vae", "diffusion_pytorch_model.safetensors", "decoder.conv_out.bias", kNan},
+  refuses({kModel, "vae", "diffusion_pytorch_model.safetensors", "decoder.conv_out.bias", kNan},
           "decode: NaN or infinity in its pixels");
-}
-
-// The same weights in f32 are no better, and both runs are told.
-TEST(Pipeline, DrawsABadPictureAgainInASaferPrecision) {
-  const DamagedModel model("vae", "diffusion_pytorch_model.safetensors", "decoder.conv_out.bias",
-                           0x7fc0);
-  Pipeline pipeline({.model = model.path(), .precision = "fast"});
-  std::int64_t begun = 0;
-  const Error error = error_of([&] {
-    pipeline.generate(small(32, 32), [&begun](const Progress& progress) {
-      begun += progress.stage == Stage::Decode && progress.step == 0 ? 1 : 0;
-    });
-  });
-  EXPECT_EQ(error.code(), ErrorCode::Numerics);
-  EXPECT_EQ(begun, 2);
-  EXPECT_THAT(error.what(), HasSubstr("(in precision exact; before that decode: NaN"));
 }
 
 // A bias so great that every pixel is clamped.
 TEST(Pipeline, RefusesAPictureOfOneColourUnlessItIsAllowed) {
-  DamagedModel model("vae", "diffusion_pytorch_model.safetensors", "decoder.conv_out.bias", 0xc680);
+  DamagedModel model(kModel, "vae", "diffusion_pytorch_model.safetensors", "decoder.conv_out.bias",
+                     0xc680);
   for (const std::uint64_t channel : {1U, 2U})
     model.damage("vae", "diffusion_pytorch_model.safetensors", "decoder.conv_out.bias", 0xc680,
                  channel);

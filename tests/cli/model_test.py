@@ -6,7 +6,7 @@ import shutil
 import struct
 from pathlib import Path
 
-from program import MODEL, QUICK, ProgramTest, main
+from program import MODEL, QUICK, ProgramTest, main, pixels, texts
 
 VAE = "vae/diffusion_pytorch_model.safetensors"
 SHARD = "transformer/diffusion_pytorch_model-00002-of-00003.safetensors"
@@ -200,6 +200,46 @@ class DamagedModel(ProgramTest):
                     self.edit_tensors(file, edit)
                     self.refused(stage + ": NaN or infinity")
                     self.replace(file, kept)
+
+    def test_weights_that_need_float32_are_drawn_again_in_it(self):
+        # What these do is said in src/pipeline/safer_precision_test.cc.
+        two_to_60, minus_two_to_59, greatest = 0x5D80, 0xDD00, 0x7F7F
+
+        def edit(header, body):
+            def row(name, index=0):
+                entry = header["context_refiner.0." + name]
+                size = 2 * entry["shape"][-1]
+                begin = entry["data_offsets"][0] + index * size
+                return slice(begin, begin + size)
+
+            def put(name, data, index=0):
+                begin = row(name, index).start
+                body[begin : begin + len(data)] = data
+
+            gate, up = (body[row(f"feed_forward.w{i}.weight")] for i in (1, 3))
+            larger = b"".join(struct.pack("<H", bits + (10 << 7)) for (bits,) in struct.iter_unpack("<H", up))
+            put("feed_forward.w1.weight", 3 * gate)
+            put("feed_forward.w3.weight", 3 * larger)
+            down = "feed_forward.w2.weight"
+            body[row(down)] = bytes(len(body[row(down)]))
+            for index in range(header["context_refiner.0." + down]["shape"][0]):
+                put(down, bytes(6), index)
+            put(down, struct.pack("<3H", two_to_60, minus_two_to_59, minus_two_to_59))
+            put("ffn_norm2.weight", struct.pack("<H", greatest))
+
+        self.edit_tensors(SHARD.replace("00002", "00001"), edit)
+        drawn = {}
+        for precision in ("fast", "exact"):
+            options = ["-m", str(self.model), "--device", "cpu", "--precision", precision, "--seed", "1"]
+            result = self.generate(*options, "-o", precision + ".png")
+            told = "drawn again in precision exact: denoise: NaN or infinity in the velocity of step 1"
+            self.assertEqual(told in result.stderr.decode(), precision == "fast")
+            png = (self.folder / (precision + ".png")).read_bytes()
+            self.assertEqual(json.loads(texts(png)["zimage"])["precision"], "exact")
+            drawn[precision] = pixels(png)
+        self.assertEqual(drawn["fast"], drawn["exact"])
+        _, _, rows = drawn["fast"]
+        self.assertGreater(len(set(b"".join(rows))), 16)
 
 
 if __name__ == "__main__":

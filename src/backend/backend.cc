@@ -327,6 +327,12 @@ void Backend::group_norm(const Tensor& out, const Tensor& x, const Tensor& weigh
     reject("group_norm", "groups", std::to_string(args.groups),
            "a divisor of " + std::to_string(x.dim(2)));
   }
+  if (!args.statistics.empty()) {
+    expect_shape(args.statistics, {2, args.groups}, "group_norm", "statistics");
+    expect_dtype(args.statistics, DType::F32, "group_norm", "statistics");
+  } else if (args.given) {
+    reject("group_norm", "statistics", "absent", to_string(Shape{2, args.groups}));
+  }
   do_group_norm(out, x, weight, bias, args);
 }
 

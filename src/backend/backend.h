@@ -131,6 +131,10 @@ struct GroupNormArgs {
   std::int64_t groups = 0;
   float eps = 0;
   Activation activation = Activation::None;
+  // [2, groups] f32, or absent: the mean and the variance of each group. Written, or with
+  // `given` read in place of x's own.
+  Tensor statistics = {};
+  bool given = false;
 };
 
 // The best rates of the device, measured in this process.
@@ -322,7 +326,8 @@ class Backend {
   void conv2d(const Tensor& out, const Tensor& x, const Weight& weight, const ConvArgs& args = {});
 
   // out = activation((x - mean) / sqrt(variance + eps) * weight + bias), statistics over each group
-  // of C / groups channels and all pixels. out and x [H, W, C] may be the same; weight, bias [C].
+  // of C / groups channels and all pixels, or those that are given. out and x [H, W, C] may be the
+  // same; weight, bias [C].
   void group_norm(const Tensor& out, const Tensor& x, const Tensor& weight, const Tensor& bias,
                   const GroupNormArgs& args);
 

@@ -148,6 +148,35 @@ TEST_P(Maps, GroupNormOfAFarMean) {
   EXPECT_LE(c.nmse(out), c.bound(1e-8, 1e-2));
 }
 
+// Statistics of one map are written beside its norm, and another is normed by them. Right f32:
+// 1e-13; the other map's own statistics: 0.1 and more.
+TEST_P(Maps, GroupNormByStatisticsThatAreGiven) {
+  for (const Size& s : {Size{5, 7, 64, 32}, Size{33, 31, 96, 8}}) {
+    OpCase c(backend());
+    const Shape shape{s.rows, s.columns, s.in};
+    const auto first = c.activations(shape, 3.0F);
+    const auto second = c.activations({s.rows + 1, s.columns, s.in}, 2.0F);
+    const auto weight = c.vector({s.in}, 1.0F, 0.2F);
+    const auto bias = c.vector({s.in});
+    const auto statistics = c.vector({2, s.out});
+    const auto out = c.activations(shape);
+    const auto by_given = c.activations({s.rows + 1, s.columns, s.in});
+    GroupNormArgs args{.groups = s.out, .eps = 1e-6F, .activation = Activation::Silu};
+    reserve(ScratchOp::GroupNorm, by_given.tested, second.tested, {});
+    c.run([&](const OpCase::Side& v) {
+      args.statistics = v(statistics);
+      args.given = false;
+      v.backend().group_norm(v(out), v(first), v(weight), v(bias), args);
+      args.given = true;
+      v.backend().group_norm(v(by_given), v(second), v(weight), v(bias), args);
+    });
+    EXPECT_LE(c.nmse(out), c.bound(1e-11, 1e-5)) << to_string(shape);
+    EXPECT_LE(c.nmse(statistics), c.bound(1e-11, 1e-5)) << to_string(shape);
+    EXPECT_LE(c.nmse(by_given), c.bound(1e-11, 1e-5)) << to_string(shape);
+    EXPECT_TRUE(c.guards_intact());
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Backends, Maps, testing::ValuesIn(conformance_backends()), backend_name);
 
 }  // namespace

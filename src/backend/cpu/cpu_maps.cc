@@ -101,12 +101,24 @@ struct GroupNormTask {
     }
   }
 
-  // Run 0 becomes the sum of all.
-  void merge_runs() const {
+  // Sums up over `threads`: run 0 becomes the sum of all.
+  void sum(int threads) const {
+    cpu::parallel_for(threads, cut.runs,
+                      [&](std::size_t run, std::size_t /*thread*/) { sum_run(run); });
     for (std::size_t run = 1; run < cut.runs; ++run) {
       const std::size_t begin = first_pixel(run);
       const std::size_t pixels = first_pixel(run + 1) - begin;
       merge(sums(0), sums(run), groups, numbers(begin), numbers(pixels));
+    }
+  }
+
+  // Of what was summed up.
+  double mean(std::size_t group) const { return sums(0).mean[group]; }
+  double variance(std::size_t group) const { return sums(0).squares[group] / numbers(cut.pixels); }
+  void keep(float* statistics) const {
+    for (std::size_t g = 0; g < groups; ++g) {
+      statistics[g] = static_cast<float>(sums(0).mean[g]);
+      statistics[groups + g] = static_cast<float>(variance(g));
     }
   }
 };
@@ -127,18 +139,19 @@ void CpuBackend::do_group_norm(const Tensor& out, const Tensor& x, const Tensor&
                            .x = x.as<float>(),
                            .groups = as_size(args.groups),
                            .scratch = scratch_};
-  cpu::parallel_for(threads_, cut.runs,
-                    [&](std::size_t run, std::size_t /*thread*/) { task.sum_run(run); });
-  task.merge_runs();
+  const float* given = args.given ? args.statistics.as<float>() : nullptr;
+  if (given == nullptr) {
+    task.sum(threads_);
+    if (!args.statistics.empty()) task.keep(args.statistics.as<float>());
+  }
   auto* mean = reinterpret_cast<float*>(scratch_ + cut.runs * cut.run_bytes());
   float* factor = mean + cut.channels;
-  const GroupSums total = task.sums(0);
   const std::size_t width = cut.channels / task.groups;
   for (std::size_t c = 0; c < cut.channels; ++c) {
     const std::size_t g = c / width;
-    const double variance = total.squares[g] / task.numbers(cut.pixels);
+    const double variance = given ? static_cast<double>(given[task.groups + g]) : task.variance(g);
     const double scale = 1.0 / std::sqrt(variance + static_cast<double>(args.eps));
-    mean[c] = static_cast<float>(total.mean[g]);
+    mean[c] = given ? given[g] : static_cast<float>(task.mean(g));
     factor[c] = static_cast<float>(scale * static_cast<double>(weight.as<float>()[c]));
   }
   cpu::parallel_ranges(threads_, cut.pixels, cut.piece / 8 + 1,

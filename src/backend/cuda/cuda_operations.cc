@@ -259,7 +259,9 @@ void CudaBackend::do_group_norm(const Tensor& out, const Tensor& x, const Tensor
                        .bias = bias.as<float>(),
                        .groups = args.groups,
                        .eps = args.eps,
-                       .silu = args.activation == Activation::Silu},
+                       .silu = args.activation == Activation::Silu,
+                       .statistics = args.statistics.as<float>(),
+                       .given = args.given},
                       memory, start());
 }
 

@@ -73,7 +73,17 @@ void ReferenceBackend::do_group_norm(const Tensor& out, const Tensor& x, const T
       variance += std::pow(
           static_cast<double>(x.as<float>()[i / width * channels + first + i % width]) - mean, 2);
     }
-    const double factor = 1.0 / std::sqrt(variance / count + static_cast<double>(args.eps));
+    variance /= count;
+    if (!args.statistics.empty()) {
+      auto* kept = args.statistics.as<float>();
+      if (!args.given) {
+        kept[group] = static_cast<float>(mean);
+        kept[args.groups + group] = static_cast<float>(variance);
+      }
+      mean = static_cast<double>(kept[group]);
+      variance = static_cast<double>(kept[args.groups + group]);
+    }
+    const double factor = 1.0 / std::sqrt(variance + static_cast<double>(args.eps));
     for (std::int64_t i = 0; i < pixels * width; ++i) {
       const std::int64_t channel = first + i % width;
       const std::int64_t at = i / width * channels + channel;

@@ -1,5 +1,6 @@
-// Group normalisation in three launches: sums of each channel over slabs of pixels, one scale and
-// shift for each channel, and the pass that applies them (with SiLU).
+// Group normalisation in three launches: sums of each channel over slabs of pixels (none where the
+// statistics are given), one scale and shift for each channel, and the pass that applies them (with
+// SiLU).
 #include <algorithm>
 #include <type_traits>
 
@@ -67,13 +68,17 @@ __global__ void __launch_bounds__(kThreads)
   }
 }
 
-// factors [2, C]: what multiplies x and what is added. One block a group.
+struct Moments {
+  double mean;
+  double variance;
+};
+
+// Of the group of a block, in every thread of it, from the sums of the slabs.
 template <typename T>
-__global__ void __launch_bounds__(kThreads)
-    factors_kernel(float* factors, const float* partial, const T* x, std::int64_t slabs,
-                   double pixels, std::int64_t channels, GroupNormInputs in) {
+__device__ Moments group_moments(const float* partial, const T* x, std::int64_t slabs,
+                                 double pixels, std::int64_t channels, std::int64_t groups) {
   __shared__ double parts[2][kThreads];
-  const std::int64_t width = channels / in.groups;
+  const std::int64_t width = channels / groups;
   const std::int64_t begin = blockIdx.x * width;
   // Sums over the group relative to its first channel's shift: x = shift_c + v, reference r = shift
   // of begin.
@@ -104,12 +109,35 @@ __global__ void __launch_bounds__(kThreads)
   }
   const double n = pixels * static_cast<double>(width);
   const double mean = parts[0][0] / n;
-  const double variance = fmax(parts[1][0] / n - mean * mean, 0.0);
+  return {mean + reference, fmax(parts[1][0] / n - mean * mean, 0.0)};
+}
+
+// factors [2, C]: what multiplies x and what is added. One block a group.
+template <typename T>
+__global__ void __launch_bounds__(kThreads)
+    factors_kernel(float* factors, const float* partial, const T* x, std::int64_t slabs,
+                   double pixels, std::int64_t channels, GroupNormInputs in) {
+  const std::int64_t width = channels / in.groups;
+  const std::int64_t begin = blockIdx.x * width;
+  double mean = 0;
+  double variance = 0;
+  if (in.given) {
+    mean = in.statistics[blockIdx.x];
+    variance = in.statistics[in.groups + blockIdx.x];
+  } else {
+    const Moments moments = group_moments(partial, x, slabs, pixels, channels, in.groups);
+    mean = moments.mean;
+    variance = moments.variance;
+    if (in.statistics != nullptr && threadIdx.x == 0) {
+      in.statistics[blockIdx.x] = static_cast<float>(mean);
+      in.statistics[in.groups + blockIdx.x] = static_cast<float>(variance);
+    }
+  }
   const double inverse = 1.0 / sqrt(variance + static_cast<double>(in.eps));
   for (std::int64_t c = begin + threadIdx.x; c < begin + width; c += kThreads) {
     const double factor = inverse * in.weight[c];
     factors[c] = static_cast<float>(factor);
-    factors[channels + c] = static_cast<float>(in.bias[c] - (mean + reference) * factor);
+    factors[channels + c] = static_cast<float>(in.bias[c] - mean * factor);
   }
 }
 
@@ -156,9 +184,11 @@ void launch(const Tensor& out, const Tensor& x, const GroupNormInputs& in, float
                                     cudaFuncAttributeMaxDynamicSharedMemorySize,
                                     static_cast<int>(shared)));
   }
-  sums_kernel<T, kWide>
-      <<<static_cast<unsigned>(slabs), kThreads, shared, stream>>>(partial, from, pixels, channels);
-  check_launch();
+  if (!in.given) {
+    sums_kernel<T, kWide><<<static_cast<unsigned>(slabs), kThreads, shared, stream>>>(
+        partial, from, pixels, channels);
+    check_launch();
+  }
   factors_kernel<T><<<static_cast<unsigned>(in.groups), kThreads, 0, stream>>>(
       factors, partial, from, slabs, static_cast<double>(pixels), channels, in);
   check_launch();

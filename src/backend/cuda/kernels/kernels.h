@@ -222,6 +222,8 @@ struct GroupNormInputs {
   std::int64_t groups = 1;
   float eps = 0;
   bool silu = false;
+  float* statistics = nullptr;  // [2, groups], or none: means, variances; written, or
+  bool given = false;           // read in place of x's own
 };
 void group_norm(const Tensor& out, const Tensor& x, const GroupNormInputs& inputs, void* scratch,
                 cudaStream_t stream);

@@ -41,9 +41,9 @@ void measure(int argc, char** argv) {
                                 .height = std::stoll(argv[3]),
                                 .steps = std::stoll(argv[4])};
   const zimage::Plan plan = pipeline.plan(request);
-  std::printf("planned %.1f MiB of %.1f, keep %s, tile %lld\n", mebibytes(plan.total),
+  std::printf("planned %.1f MiB of %.1f, keep %s, strips of %lld\n", mebibytes(plan.total),
               mebibytes(plan.available), plan.keep == zimage::Keep::All ? "all" : "none",
-              static_cast<long long>(plan.tile));
+              static_cast<long long>(plan.strip_rows));
   for (const zimage::StagePlan& stage : plan.stages) {
     std::printf("  %-14s total %.1f MiB, %lld of %lld blocks streamed\n",
                 std::string(zimage::name_of(stage.stage)).c_str(), mebibytes(stage.total),

@@ -63,8 +63,10 @@ OrderedJson picture_json(const PlannedPicture& picture) {
           {"pictures_per_pass", picture.plan.pictures_per_pass},
           {"stages", stages},
           {"keep", picture.plan.keep == Keep::All ? "all" : "none"},
-          {"tile", picture.plan.tile},
-          {"encoder_tile", picture.plan.encoder_tile},
+          {"strip_rows", picture.plan.strip_rows},
+          {"kept_maps", picture.plan.kept_maps},
+          {"encoder_strip_rows", picture.plan.encoder_strip_rows},
+          {"encoder_kept_maps", picture.plan.encoder_kept_maps},
           {"total_bytes", picture.plan.total},
           {"available_bytes", picture.plan.available},
           {"fits", picture.plan.total <= picture.plan.available}};

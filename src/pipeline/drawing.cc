@@ -273,50 +273,32 @@ std::vector<Tensor> make_captions(const Run& run, Arena::Frame& frame, const Net
   return captions;
 }
 
-// A rectangle of a map [rows, columns, channels].
-std::vector<float> cut(std::span<const float> map, const LatentShape& shape, const TileSpan& rows,
-                       const TileSpan& columns) {
-  std::vector<float> part;
-  part.reserve(static_cast<std::size_t>((rows.end - rows.begin) * (columns.end - columns.begin) *
-                                        shape.channels));
-  for (std::int64_t row = rows.begin; row < rows.end; ++row) {
-    const auto line = map.subspan(
-        static_cast<std::size_t>((row * shape.columns + columns.begin) * shape.channels),
-        static_cast<std::size_t>((columns.end - columns.begin) * shape.channels));
-    part.insert(part.end(), line.begin(), line.end());
-  }
-  return part;
-}
-
 // Picture number `picture`, from the latent tokens of all.
 void decode_picture(const Run& run, const VaeDecoder& vae, const Drawing& drawing,
                     std::span<const float> tokens, std::int64_t picture,
                     DrawingObserver& observer) {
   const LatentShape& shape = drawing.latent;
-  const std::int64_t scale = vae.config().scale();
   std::vector<float> map;
   if (run.backend.computes()) {
     const auto size = static_cast<std::size_t>(shape.elements());
     map = map_from_tokens(tokens.subspan(static_cast<std::size_t>(picture) * size, size), shape,
                           drawing.latent_scale);
   }
-  const std::vector<TileSpan> rows = cut_into_tiles(shape.rows, drawing.tile, scale);
-  const std::vector<TileSpan> columns = cut_into_tiles(shape.columns, drawing.tile, scale);
-  const auto count = static_cast<std::int64_t>(rows.size() * columns.size());
-  std::int64_t index = 0;
-  for (const TileSpan& r : rows) {
-    for (const TileSpan& c : columns) {
-      Arena::Frame frame(run.arena);
-      const Shape size{r.end - r.begin, c.end - c.begin, shape.channels};
-      const Tensor latents = frame.make(DType::F32, size);
-      run.backend.upload(latents, [&] { return cut(map, shape, r, c); });
-      const Tensor pixels =
-          frame.make(run.backend.activation_dtype(), {size[0] * scale, size[1] * scale, 3});
-      vae.decode(run, pixels, latents);
-      observer.decoded(
-          pixels, {.rows = r, .columns = c, .picture = picture, .index = index++, .count = count});
-    }
+  Arena::Frame frame(run.arena);
+  const Tensor latents = frame.make(DType::F32, {shape.rows, shape.columns, shape.channels});
+  run.backend.upload(latents, [&] { return map; });
+  if (drawing.strips.rows > 0) {
+    vae.decode_in_strips(run, latents, drawing.strips,
+                         [&](const Tensor& pixels, std::int64_t first) {
+                           observer.decoded(pixels, {.picture = picture, .first = first});
+                         });
+    return;
   }
+  const std::int64_t scale = vae.config().scale();
+  const Tensor pixels =
+      frame.make(run.backend.activation_dtype(), {shape.rows * scale, shape.columns * scale, 3});
+  vae.decode(run, pixels, latents);
+  observer.decoded(pixels, {.picture = picture});
 }
 
 }  // namespace
@@ -333,27 +315,18 @@ void encode_picture(const Run& run, const VaeEncoder& vae, const Drawing& drawin
   Backend& be = run.backend;
   const LatentShape& shape = drawing.latent;
   const std::int64_t scale = vae.config().scale();
-  const std::vector<TileSpan> rows = cut_into_tiles(shape.rows, drawing.encoder_tile, 1);
-  const std::vector<TileSpan> columns = cut_into_tiles(shape.columns, drawing.encoder_tile, 1);
-  const auto count = static_cast<std::int64_t>(rows.size() * columns.size());
-  std::vector<float> moments;
-  std::int64_t index = 0;
-  for (const TileSpan& r : rows) {
-    for (const TileSpan& c : columns) {
-      Arena::Frame frame(run.arena);
-      const PictureTile tile{.rows = r, .columns = c, .index = index++, .count = count};
-      const Shape size{r.end - r.begin, c.end - c.begin, 2 * shape.channels};
-      const Tensor out = frame.make(DType::F32, size);
-      const Tensor pixels = frame.make(DType::F32, {size[0] * scale, size[1] * scale, 3});
-      be.upload(pixels, observer.pixels(tile).data());
-      vae.encode(run, out, pixels);
-      const std::vector<float> part = be.download(out);
-      if (part.empty()) continue;  // nothing is computed
-      moments.resize(static_cast<std::size_t>(2 * shape.elements()));
-      blend_tile(moments, shape.columns, part, tile, 1);
-    }
+  Arena::Frame frame(run.arena);
+  const Tensor out = frame.make(DType::F32, {shape.rows, shape.columns, 2 * shape.channels});
+  if (drawing.encoder_strips.rows > 0) {
+    vae.encode_in_strips(
+        run, out, [&](std::int64_t begin, std::int64_t end) { return observer.pixels(begin, end); },
+        drawing.encoder_strips);
+  } else {
+    const Tensor pixels = frame.make(DType::F32, {shape.rows * scale, shape.columns * scale, 3});
+    be.upload(pixels, observer.pixels(0, pixels.dim(0)).data());
+    vae.encode(run, out, pixels);
   }
-  observer.picture_encoded(moments);
+  observer.picture_encoded(be.download(out));
 }
 
 void decode(const Run& run, const VaeDecoder& vae, const Drawing& drawing,

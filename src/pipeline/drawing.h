@@ -12,7 +12,6 @@
 #include "pipeline/guidance.h"
 #include "pipeline/latents.h"
 #include "pipeline/model.h"
-#include "pipeline/tiles.h"
 #include "scheduler/sampler_step.h"
 #include "text_encoder/qwen3.h"
 #include "transformer/transformer.h"
@@ -51,8 +50,8 @@ struct Drawing {
   std::int64_t varied_steps = 0;       // the first ones, which see other features
   std::int64_t count = 1;              // pictures
   std::int64_t pictures_per_pass = 1;  // of them, the most in one forward of the transformer
-  std::int64_t tile = 0;          // side of the decoder's tiles in latent pixels; 0: in one piece
-  std::int64_t encoder_tile = 0;  // the same of the encoder's
+  VaeStrips strips = {};               // of the decoder; no rows: in one piece
+  VaeStrips encoder_strips = {};       // the same of the encoder
 
   Grid grid() const { return {latent.rows / latent.patch, latent.columns / latent.patch}; }
   std::int64_t steps() const { return static_cast<std::int64_t>(sigmas.size()) - 1; }
@@ -71,6 +70,12 @@ struct Drawing {
   std::int64_t passes() const { return (count + pictures_per_pass - 1) / pictures_per_pass; }
 };
 
+// What pixels are handed over.
+struct PictureRows {
+  std::int64_t picture = 0;  // which one of a drawing
+  std::int64_t first = 0;    // the first of its rows
+};
+
 // Is told what happens, and sees each stage's result in the backend's memory.
 class DrawingObserver {
  public:
@@ -83,14 +88,14 @@ class DrawingObserver {
   virtual void begin(Stage stage) = 0;
   // What the drawing begins with. Asked for when it is to be used; each result lives until the next
   // call.
-  //   pixels   of the picture, [scale rows, scale columns, 3], -1 to 1
+  //   pixels   rows [begin, end) of the picture, [end - begin, scale columns, 3], -1 to 1
   //   latents  tokens of pictures [first, first + count) at a noise level: the noise, or the
   //   picture
   //            with its share of it, for which the encoder's result was handed over
   //   mask     tokens of one picture, 1 where it is drawn anew
   //   noise    N(0, 1) as tokens, of the pictures from `first` on: draw i is what a sampler adds
   //            after evaluation i - 1
-  virtual std::span<const float> pixels(const PictureTile& tile) = 0;
+  virtual std::span<const float> pixels(std::int64_t begin, std::int64_t end) = 0;
   virtual std::span<const float> latents(std::int64_t first, std::int64_t count, float sigma) = 0;
   virtual std::span<const float> mask() = 0;
   virtual std::span<const float> noise(std::int64_t first, std::int64_t draw) = 0;
@@ -107,8 +112,8 @@ class DrawingObserver {
   // Features [L, caption_dim] of a prompt that was not known; activation type.
   virtual void encoded(std::int64_t prompt, const Tensor& features) = 0;
   virtual void denoised(std::span<const float> latents) = 0;  // tokens of all, host memory
-  // [scale rows, scale columns, 3] of each tile, activation type.
-  virtual void decoded(const Tensor& pixels, const PictureTile& tile) = 0;
+  // [rows, scale columns, 3], activation type: of each picture all rows, or some, from the top.
+  virtual void decoded(const Tensor& pixels, const PictureRows& rows) = 0;
 };
 
 // The first stage alone, after its begin().

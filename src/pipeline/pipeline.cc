@@ -354,8 +354,8 @@ Result Pipeline::Impl::generate_on(Backend& backend, const Request& request,
   const SourcePicture source = take_source(result.request, drawing);
   reserve(needed);
   drawing.pictures_per_pass = needed.pictures_per_pass;
-  drawing.tile = needed.tile;
-  drawing.encoder_tile = needed.encoder_tile;
+  drawing.strips = {.rows = needed.strip_rows, .kept = needed.kept_maps};
+  drawing.encoder_strips = {.rows = needed.encoder_strip_rows, .kept = needed.encoder_kept_maps};
   // Made beside the text encoder's work, which on a GPU takes no longer.
   std::future<NoiseDraws> noise = std::async(std::launch::async, [&] {
     return NoiseDraws(drawing.latent, drawing.count, request.seed, request.rng,

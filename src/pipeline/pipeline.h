@@ -190,8 +190,12 @@ struct Plan {
   // Of the transformer in each pass: a forward, with guidance of both prompts, which are two
   // forwards where their padded lengths differ.
   std::int64_t evaluations = 1;
-  std::int64_t tile = 0;  // side in latent pixels of the tiles that the decoder draws; 0: one piece
-  std::int64_t encoder_tile = 0;  // the same of those that the image encoder reads
+  // Latent rows of the strips that the decoder draws and the image encoder reads, 0: in one piece;
+  // and how many maps each keeps between its levels, for less to be computed again.
+  std::int64_t strip_rows = 0;
+  std::int64_t kept_maps = 0;
+  std::int64_t encoder_strip_rows = 0;
+  std::int64_t encoder_kept_maps = 0;
   // With the model open and nothing loaded: of the program on a CPU, and some pages of files that
   // it has yet to touch; of what the backend takes on a card, whose memory the totals are of.
   std::size_t process = 0;

@@ -17,7 +17,7 @@ class PlanObserver final : public DrawingObserver {
     finish();
     stage_ = stage;
   }
-  std::span<const float> pixels(const PictureTile&) override { return {}; }
+  std::span<const float> pixels(std::int64_t, std::int64_t) override { return {}; }
   std::span<const float> latents(std::int64_t, std::int64_t, float) override { return {}; }
   std::span<const float> mask() override { return {}; }
   std::span<const float> noise(std::int64_t, std::int64_t) override { return {}; }
@@ -27,7 +27,7 @@ class PlanObserver final : public DrawingObserver {
   void stepped(std::int64_t, const Tensor&, const Tensor&) override {}
   void encoded(std::int64_t, const Tensor&) override {}
   void denoised(std::span<const float>) override {}
-  void decoded(const Tensor&, const PictureTile&) override {}
+  void decoded(const Tensor&, const PictureRows&) override {}
 
   // Books what has been counted since the last call on the stage that ends.
   void finish() {
@@ -59,18 +59,22 @@ struct PictureBytes {
   std::size_t latents = 0;  // of the denoising: the picture's, the noise, and what is mixed of them
 };
 
-PictureBytes picture_bytes(const Drawing& drawing, std::size_t pixels, std::size_t scale) {
+PictureBytes picture_bytes(const Networks& networks, const Drawing& drawing, std::size_t pixels) {
   if (!drawing.has_picture()) return {};
   constexpr std::size_t kFloat = sizeof(float);
   const auto latents = static_cast<std::size_t>(drawing.latent.elements());
   const auto pass = static_cast<std::size_t>(drawing.pictures_per_pass);
-  const std::size_t side = static_cast<std::size_t>(drawing.encoder_tile) * scale;
-  const std::size_t read = drawing.encoder_tile > 0 ? std::min(pixels, side * side) : pixels;
+  std::size_t read = pixels;
+  if (const VaeStrips& strips = drawing.encoder_strips; strips.rows > 0) {
+    const VaeEncoder& encoder = *networks.vae_encoder;
+    read = static_cast<std::size_t>(encoder.rows_at_once(strips, drawing.latent.rows) *
+                                    encoder.config().scale() * drawing.latent.columns);
+  }
   PictureBytes bytes;
   bytes.fitted = pixels * (drawing.has_mask() ? 4 : 3);
-  // The moments, of the tile and of the whole; the noise is there already.
+  // With the moments; the noise is there already.
   bytes.encoder =
-      read * 3 * kFloat + (4 + static_cast<std::size_t>(drawing.count)) * latents * kFloat;
+      read * 3 * kFloat + (2 + static_cast<std::size_t>(drawing.count)) * latents * kFloat;
   bytes.latents = (1 + static_cast<std::size_t>(drawing.count) + pass) * latents * kFloat;
   if (drawing.has_mask()) bytes.latents += latents * kFloat;
   return bytes;
@@ -104,11 +108,7 @@ void add_host(std::array<StagePlan, kStageCount>& stages, const Networks& networ
   if (drawing.guidance.normalization > 0) at(Stage::Denoise) += latents * kFloat;  // for its norm
   // That, one picture's map, and the pictures, 8 bits.
   at(Stage::Decode) = features + (count + 1) * latents * kFloat + count * pixels * 3;
-  if (drawing.tile > 0) {  // the blended picture and one tile
-    const std::size_t side = static_cast<std::size_t>(drawing.tile) * scale;
-    at(Stage::Decode) += (pixels + side * side) * 3 * kFloat;
-  }
-  const PictureBytes picture = picture_bytes(drawing, pixels, scale);
+  const PictureBytes picture = picture_bytes(networks, drawing, pixels);
   at(Stage::EncodeImage) = picture.encoder;
   at(Stage::Denoise) += picture.latents;
   for (StagePlan& stage : stages) stage.host += picture.fitted;

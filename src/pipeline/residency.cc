@@ -11,11 +11,6 @@
 namespace zimage {
 namespace {
 
-// Sides of decoder tiles in latent pixels. Smaller ones would blur a picture for little memory.
-constexpr std::array<std::int64_t, 5> kTiles = {128, 96, 64, 48, 32};
-// In smaller ones the decoder's norms see too little: 38 dB from the whole picture in the worst of
-// the cases of TiledDecode, with this 44 dB.
-constexpr std::int64_t kSmallestDecoded = 48;
 constexpr std::array<Stage, 2> kLatentStages = {Stage::EncodePrompt, Stage::Denoise};
 // Sizes that are suggested are multiples of this.
 constexpr std::int64_t kSizeStep = 16;
@@ -43,20 +38,37 @@ void stream_layers(Plan& plan, StagePlan& stage, const PartSize& size, MemoryKin
   }
 }
 
-// Decodes, or encodes, in the largest tiles that make the stage fit, or the smallest.
-void cut_tiles(Plan& plan, Parts& parts, Drawing drawing, Stage stage) {
+void plan_again(Plan& plan, Parts& parts, const Drawing& drawing, Stage stage) {
   StagePlan& planned = plan.of(stage);
+  planned = plan_picture(parts.planner(), parts.planned(), drawing, stage);
+  add_weights(planned, parts);
+  add_totals(plan, parts.planner().memory_kind());
+}
+
+// Whether `a` is to be taken rather than `b`: it fits and computes less, or nothing fits and it
+// needs less.
+bool is_better(const StagePlan& a, const StagePlan& b, std::size_t available) {
+  const bool fits = a.total <= available;
+  if (fits != (b.total <= available)) return fits;
+  return fits ? a.flops < b.flops : a.total < b.total;
+}
+
+// Decodes, or encodes, in the best strips of all heights, with any number of maps kept.
+void cut_strips(Plan& plan, Parts& parts, Drawing drawing, Stage stage) {
   const bool encodes = stage == Stage::EncodeImage;
-  for (const std::int64_t tile : kTiles) {
-    if (tile >= std::max(drawing.latent.rows, drawing.latent.columns)) continue;
-    if (!encodes && tile < kSmallestDecoded) continue;
-    (encodes ? drawing.encoder_tile : drawing.tile) = tile;
-    planned = plan_picture(parts.planner(), parts.planned(), drawing, stage);
-    add_weights(planned, parts);
-    (encodes ? plan.encoder_tile : plan.tile) = tile;
-    add_totals(plan, parts.planner().memory_kind());
-    if (planned.total <= plan.available) return;
+  const Networks& networks = parts.planned();
+  const std::int64_t most = encodes ? networks.vae_encoder->most_kept() : networks.vae->most_kept();
+  Plan best = plan;
+  for (std::int64_t kept = most; kept >= 0; --kept) {
+    for (std::int64_t rows = (drawing.latent.rows + 1) / 2; rows > 0; rows /= 2) {
+      (encodes ? drawing.encoder_strips : drawing.strips) = {.rows = rows, .kept = kept};
+      (encodes ? plan.encoder_strip_rows : plan.strip_rows) = rows;
+      (encodes ? plan.encoder_kept_maps : plan.kept_maps) = kept;
+      plan_again(plan, parts, drawing, stage);
+      if (is_better(plan.of(stage), best.of(stage), plan.available)) best = plan;
+    }
   }
+  plan = best;
 }
 
 // The largest of `most` down to 1 for which `fits` holds; 0 when none does. Less always fits where
@@ -135,7 +147,7 @@ Plan make_plan(Parts& parts, const Drawing& drawing, const Residency& residency)
       latents_fit);
   if (!latents_fit(plan)) plan = in_fewest_passes(drawing.count, streaming, latents_fit);
   for (const Stage stage : {Stage::EncodeImage, Stage::Decode}) {
-    if (plan.of(stage).total > plan.available) cut_tiles(plan, parts, drawing, stage);
+    if (plan.of(stage).total > plan.available) cut_strips(plan, parts, drawing, stage);
   }
   return plan;
 }

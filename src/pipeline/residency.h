@@ -1,5 +1,5 @@
 // Chooses how a drawing fits memory: how many pictures the transformer computes at once, which
-// networks stay, which blocks are streamed, whether the decoder works in tiles.
+// networks stay, which blocks are streamed, whether the autoencoder works in strips.
 #pragma once
 
 #include <cstdint>
@@ -19,8 +19,8 @@ struct Residency {
 
 // The first of these that fits, else the last: every network stays (unless keep is None); each is
 // released after its stage; and where a stage alone does not fit, as many of its blocks are
-// streamed, or the decoder's tiles are as small, as it takes. Keep::All allows the first alone. In
-// each of them the transformer computes all pictures of the drawing in one pass, or in as few
+// streamed, or the autoencoder works in such strips, as it takes. Keep::All allows the first alone.
+// In each of them the transformer computes all pictures of the drawing in one pass, or in as few
 // passes as fit; drawing.pictures_per_pass does not matter.
 // Throws what Parts::planned() throws.
 Plan make_plan(Parts& parts, const Drawing& drawing, const Residency& residency);

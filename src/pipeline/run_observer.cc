@@ -76,21 +76,21 @@ void put_rows(Image& image, std::int64_t first, const Tensor& rows) {
   }
 }
 
-// The upper left width x height of pixels [H, W, 3]. Fetched some rows at a time: memory that is
-// touched for the first time costs more than the copy.
-Image to_image(Backend& backend, const Tensor& pixels, std::int64_t width, std::int64_t height) {
+// Pixels [rows, columns, 3] become the image's rows from `first` on, without what lies below it or
+// to the right. Fetched some rows at a time: memory that is touched for the first time costs more
+// than the copy.
+void fetch_rows(Backend& backend, Image& image, std::int64_t first, const Tensor& pixels) {
   constexpr std::size_t kPieceBytes = std::size_t{1} << 20;
-  Image image = blank(width, height);
+  const std::int64_t rows = std::min(pixels.dim(0), image.height - first);
   const std::size_t row_bytes = pixels.rows(0, 1).bytes();
   const auto step = static_cast<std::int64_t>(std::max<std::size_t>(kPieceBytes / row_bytes, 1));
   std::vector<std::byte> memory(static_cast<std::size_t>(step) * row_bytes);
-  for (std::int64_t first = 0; first < height; first += step) {
-    Tensor piece = pixels.rows(first, std::min(height, first + step));
+  for (std::int64_t row = 0; row < rows; row += step) {
+    Tensor piece = pixels.rows(row, std::min(rows, row + step));
     backend.download(memory.data(), piece);
     piece.data = memory.data();
-    put_rows(image, first, piece);
+    put_rows(image, first + row, piece);
   }
-  return image;
 }
 
 double seconds_since(std::chrono::steady_clock::time_point start) {
@@ -135,9 +135,8 @@ Beginning& RunObserver::beginning() {
   return *beginning_;
 }
 
-std::span<const float> RunObserver::pixels(const PictureTile& tile) {
-  const std::int64_t scale = context_.source.picture.height / context_.drawing.latent.rows;
-  asked_ = encoder_pixels(context_.source.picture, tile.rows, tile.columns, scale);
+std::span<const float> RunObserver::pixels(std::int64_t begin, std::int64_t end) {
+  asked_ = encoder_pixels(context_.source.picture, begin, end);
   return asked_;
 }
 
@@ -252,27 +251,18 @@ void RunObserver::expect_picture(const Image& image, std::int64_t picture) const
                   " all over; it is not written, unless flat pictures are allowed");
 }
 
-void RunObserver::decoded(const Tensor& x, const PictureTile& tile) {
+void RunObserver::decoded(const Tensor& x, const PictureRows& rows) {
   const Request& request = context_.request;
-  if (tile.count == 1) {
-    images.push_back(to_image(context_.run.backend, x, *request.width, *request.height));
-  } else {
-    const std::vector<float> part = to_host(context_.run, x);
-    const LatentShape& shape = context_.drawing.latent;
-    const std::int64_t scale = x.dim(0) / (tile.rows.end - tile.rows.begin);
-    const Shape whole{shape.rows * scale, shape.columns * scale, 3};
-    blended_.resize(static_cast<std::size_t>(whole.elements()));
-    blend_tile(blended_, shape.columns * scale, part, tile, scale);
-    if (tile.index + 1 < tile.count) return;
-    images.push_back(blank(*request.width, *request.height));
-    put_rows(images.back(), 0, Tensor{blended_.data(), DType::F32, whole}.rows(0, *request.height));
-    blended_ = {};
-  }
-  expect_picture(images.back(), tile.picture);
+  if (rows.first == 0) unfinished_ = blank(*request.width, *request.height);
+  if (rows.first >= unfinished_.height) return;  // of what was drawn to fill a latent pixel
+  fetch_rows(context_.run.backend, unfinished_, rows.first, x);
+  if (rows.first + x.dim(0) < unfinished_.height) return;
+  images.push_back(std::exchange(unfinished_, {}));
+  expect_picture(images.back(), rows.picture);
   if (request.composite && context_.drawing.has_mask())
     keep_unmasked(images.back(), context_.source);
   timings.decode = seconds_since(start_);
-  report(tile.picture + 1);
+  report(rows.picture + 1);
 }
 
 void RunObserver::report(std::int64_t step) const {

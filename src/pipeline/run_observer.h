@@ -51,14 +51,14 @@ class RunObserver final : public DrawingObserver {
   void encoded(std::int64_t prompt, const Tensor& features) override;
   std::span<const float> features(std::int64_t prompt) override;
   std::span<const float> varied(std::int64_t picture) override;
-  std::span<const float> pixels(const PictureTile& tile) override;
+  std::span<const float> pixels(std::int64_t begin, std::int64_t end) override;
   std::span<const float> latents(std::int64_t first, std::int64_t count, float sigma) override;
   std::span<const float> mask() override;
   std::span<const float> noise(std::int64_t first, std::int64_t draw) override;
   void picture_encoded(std::span<const float> moments) override;
   void stepped(std::int64_t evaluation, const Tensor& velocity, const Tensor& latents) override;
   void denoised(std::span<const float> latents) override;
-  void decoded(const Tensor& x, const PictureTile& tile) override;
+  void decoded(const Tensor& x, const PictureRows& rows) override;
 
  private:
   using Clock = std::chrono::steady_clock;
@@ -78,7 +78,7 @@ class RunObserver final : public DrawingObserver {
   std::vector<float> asked_;        // pixels, a mask or varied features, as last asked for
   std::int64_t encoded_ = 0;        // prompts
   std::vector<bool> flat_latents_;  // of each picture: whether they are all the same
-  std::vector<float> blended_;      // [H, W, 3] while tiles are decoded
+  Image unfinished_;                // while it is decoded strip by strip
   Stage stage_ = Stage::EncodePrompt;
   Clock::time_point start_;
 };

@@ -63,18 +63,15 @@ SourcePicture fit_source(const Request& request, std::int64_t width, std::int64_
   return source;
 }
 
-std::vector<float> encoder_pixels(const Image& picture, const TileSpan& rows,
-                                  const TileSpan& columns, std::int64_t scale) {
+std::vector<float> encoder_pixels(const Image& picture, std::int64_t begin, std::int64_t end) {
+  const auto row = static_cast<std::size_t>(picture.width * 3);
+  const std::size_t first = static_cast<std::size_t>(begin) * row;
+  const std::size_t last = static_cast<std::size_t>(end) * row;
   std::vector<float> pixels;
-  const std::int64_t width = (columns.end - columns.begin) * scale * 3;
-  pixels.reserve(static_cast<std::size_t>((rows.end - rows.begin) * scale * width));
-  for (std::int64_t row = rows.begin * scale; row < rows.end * scale; ++row) {
-    const std::uint8_t* line =
-        picture.rgb.data() + (row * picture.width + columns.begin * scale) * 3;
-    // Rounded where the reference rounds: to 0..1, then to -1..1.
-    for (std::int64_t i = 0; i < width; ++i)
-      pixels.push_back(2.0F * (static_cast<float>(line[i]) / 255.0F) - 1.0F);
-  }
+  pixels.reserve(last - first);
+  // Rounded where the reference rounds: to 0..1, then to -1..1.
+  for (std::size_t i = first; i < last; ++i)
+    pixels.push_back(2.0F * (static_cast<float>(picture.rgb[i]) / 255.0F) - 1.0F);
   return pixels;
 }
 

@@ -8,7 +8,6 @@
 #include "image/image.h"
 #include "pipeline/latents.h"
 #include "pipeline/pipeline.h"
-#include "pipeline/tiles.h"
 
 namespace zimage {
 
@@ -23,10 +22,8 @@ struct SourcePicture {
 // Source: diffusers VaeImageProcessor.preprocess, for equal proportions.
 SourcePicture fit_source(const Request& request, std::int64_t width, std::int64_t height);
 
-// Pixels of latent rows and columns [begin, end), `scale` pixels along a latent pixel's side, as
-// the encoder reads them: [scale rows, scale columns, 3], -1 to 1.
-std::vector<float> encoder_pixels(const Image& picture, const TileSpan& rows,
-                                  const TileSpan& columns, std::int64_t scale);
+// Rows [begin, end) as the encoder reads them: [end - begin, width, 3], -1 to 1.
+std::vector<float> encoder_pixels(const Image& picture, std::int64_t begin, std::int64_t end);
 
 // The mask of a latent as tokens, 1 where it is drawn anew: that of the upper left pixel of each
 // latent pixel. Source: diffusers ZImageInpaintPipeline.prepare_mask_latents.

@@ -31,15 +31,14 @@ Attention load_attention(const WeightScope& w, std::int64_t channels) {
   };
 }
 
-void attend(const Run& run, const VaeConfig& config, const Attention& attention, Maps& maps) {
+void attend(const Run& run, Norms& norms, const Attention& attention, Maps& maps) {
   run.throw_if_stopped();
   Backend& be = run.backend;
   const std::int64_t channels = maps.x.dim(2);
   const Shape rows{maps.x.dim(0) * maps.x.dim(1), channels};
   const Tensor h = view(maps.small, maps.x.shape);
   const Tensor qkv = view(maps.large, {rows[0], 3 * channels});  // [H W, 3 C]
-  be.group_norm(h, maps.x, attention.norm.weight, attention.norm.bias,
-                norm_args(config, Activation::None));
+  norms.next(be, h, maps.x, attention.norm, Activation::None);
   be.linear(qkv, h.reshaped(rows), attention.qkv.weight, {.bias = attention.qkv.bias});
   be.attention(
       h.reshaped(rows), qkv,
@@ -97,14 +96,28 @@ Maps make_maps(Arena::Frame& frame, DType dtype, const MapSizes& sizes, const Sh
   return maps;
 }
 
-GroupNormArgs norm_args(const VaeConfig& config, Activation activation) {
-  return {.groups = config.groups, .eps = kNormEps, .activation = activation};
+bool Norms::next(Backend& backend, const Tensor& out, const Tensor& x, const Norm& norm,
+                 Activation activation) {
+  GroupNormArgs args{.groups = config_.groups, .eps = kNormEps, .activation = activation};
+  const std::int64_t index = count_++;
+  if (!statistics_.values.empty()) {
+    args.statistics = statistics_.values.rows(index, index + 1).reshaped({2, config_.groups});
+    args.given = index < statistics_.known;
+    if (!args.given) {
+      const MapRows& rows = statistics_.measured;
+      const std::int64_t scale = x.dim(0) / rows.of;
+      const Tensor measured = x.rows(rows.begin * scale, rows.end * scale);
+      backend.group_norm(measured, measured, norm.weight, norm.bias, args);
+      return false;
+    }
+  }
+  backend.group_norm(out, x, norm.weight, norm.bias, args);
+  return true;
 }
 
-void forward(const Run& run, const VaeConfig& config, const Resnet& resnet, Maps& maps) {
+bool forward(const Run& run, Norms& norms, const Resnet& resnet, Maps& maps) {
   run.throw_if_stopped();
   Backend& be = run.backend;
-  const GroupNormArgs norm = norm_args(config, Activation::Silu);
   const Tensor x = maps.x;                                          // [H, W, in]
   const Shape narrow{x.dim(0), x.dim(1), resnet.conv1.weight.out};  // [H, W, out]
   // Where the channels differ, the residual is taken first, so that x can be normed in place.
@@ -112,16 +125,17 @@ void forward(const Run& run, const VaeConfig& config, const Resnet& resnet, Maps
     be.conv2d(maps.move(narrow), x, resnet.shortcut->weight, {.bias = resnet.shortcut->bias});
   const Tensor h = resnet.shortcut ? x : view(maps.small, x.shape);               // [H, W, in]
   const Tensor y = view(resnet.shortcut ? maps.free_of(x) : maps.large, narrow);  // [H, W, out]
-  be.group_norm(h, x, resnet.norm1.weight, resnet.norm1.bias, norm);
+  if (!norms.next(be, h, x, resnet.norm1, Activation::Silu)) return false;
   be.conv2d(y, h, resnet.conv1.weight, {.bias = resnet.conv1.bias});
-  be.group_norm(y, y, resnet.norm2.weight, resnet.norm2.bias, norm);
+  if (!norms.next(be, y, y, resnet.norm2, Activation::Silu)) return false;
   be.conv2d(maps.x, y, resnet.conv2.weight, {.bias = resnet.conv2.bias, .accumulate = true});
+  return true;
 }
 
-void forward(const Run& run, const VaeConfig& config, const Middle& middle, Maps& maps) {
-  forward(run, config, middle.first, maps);
-  if (middle.attention) attend(run, config, *middle.attention, maps);
-  forward(run, config, middle.second, maps);
+void forward(const Run& run, Norms& norms, const Middle& middle, Maps& maps) {
+  forward(run, norms, middle.first, maps);
+  if (middle.attention) attend(run, norms, *middle.attention, maps);
+  forward(run, norms, middle.second, maps);
 }
 
 }  // namespace zimage::vae

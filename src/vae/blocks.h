@@ -68,10 +68,45 @@ struct MapSizes {
 // With x a map of `shape`.
 Maps make_maps(Arena::Frame& frame, DType dtype, const MapSizes& sizes, const Shape& shape);
 
-GroupNormArgs norm_args(const VaeConfig& config, Activation activation);
+// Some rows of a map.
+struct MapRows {
+  std::int64_t begin = 0;
+  std::int64_t end = 0;
+  std::int64_t of = 0;
+};
 
-// Each takes the map in maps.x and leaves its result there. Throws Cancelled.
-void forward(const Run& run, const VaeConfig& config, const Resnet& resnet, Maps& maps);
-void forward(const Run& run, const VaeConfig& config, const Middle& middle, Maps& maps);
+// By which the group norms of a pass over a part of a map go: statistics of the whole map.
+struct NormStatistics {
+  Tensor values = {};      // [norms of the pass, 2, groups] f32: means and variances
+  std::int64_t known = 0;  // the first ones, which are read
+  // Of which rows of the part the one behind them is measured and written, at whatever resolution
+  // the part is there.
+  MapRows measured = {};
+};
+
+// The group norms of one pass through a network, in order.
+class Norms {
+ public:
+  // By each map's own statistics. `config` must outlive this.
+  explicit Norms(const VaeConfig& config) : config_(config) {}
+  Norms(const VaeConfig& config, const NormStatistics& statistics)
+      : config_(config), statistics_(statistics) {}
+
+  // As Backend::group_norm. False at the norm that is measured: there the pass ends, and what is in
+  // `x` is lost.
+  bool next(Backend& backend, const Tensor& out, const Tensor& x, const Norm& norm,
+            Activation activation);
+
+ private:
+  const VaeConfig& config_;
+  NormStatistics statistics_;
+  std::int64_t count_ = 0;
+};
+
+// Each takes the map in maps.x and leaves its result there. False where the pass ended. Throws
+// Cancelled.
+bool forward(const Run& run, Norms& norms, const Resnet& resnet, Maps& maps);
+// By the map's own statistics.
+void forward(const Run& run, Norms& norms, const Middle& middle, Maps& maps);
 
 }  // namespace zimage::vae

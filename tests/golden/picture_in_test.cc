@@ -33,8 +33,8 @@ class PictureRecorder final : public Recorder {
                   const LatentScale& scale, std::vector<float>& beginning)
       : Recorder(run, {}, recorded), source_(source), scale_(scale), first_(beginning) {}
 
-  std::span<const float> pixels(const PictureTile& tile) override {
-    asked_ = encoder_pixels(source_.picture, tile.rows, tile.columns, 8);
+  std::span<const float> pixels(std::int64_t begin, std::int64_t end) override {
+    asked_ = encoder_pixels(source_.picture, begin, end);
     return asked_;
   }
   std::span<const float> latents(std::int64_t first, std::int64_t count, float sigma) override {

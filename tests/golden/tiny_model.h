@@ -47,7 +47,9 @@ class Recorder : public DrawingObserver {
   Recorder(const Run& run, std::span<const float> noise, Recorded& recorded)
       : run_(run), noise_(noise), recorded_(recorded) {}
   void begin(Stage /*stage*/) override {}
-  std::span<const float> pixels(const PictureTile& /*tile*/) override { return {}; }
+  std::span<const float> pixels(std::int64_t /*begin*/, std::int64_t /*end*/) override {
+    return {};
+  }
   std::span<const float> latents(std::int64_t first, std::int64_t count, float /*sigma*/) override {
     return noise_.subspan(static_cast<std::size_t>(first * kLatent.elements()),
                           static_cast<std::size_t>(count * kLatent.elements()));
@@ -69,7 +71,7 @@ class Recorder : public DrawingObserver {
     recorded_.latents.push_back(host(latents));
   }
   void denoised(std::span<const float> /*latents*/) override {}
-  void decoded(const Tensor& pixels, const PictureTile& /*tile*/) override {
+  void decoded(const Tensor& pixels, const PictureRows& /*rows*/) override {
     recorded_.pixels.push_back(host(pixels));
   }
 

@@ -46,7 +46,7 @@ void tell_plan(Console& console, const Plan& plan) {
                                    [](const StagePlan& stage) { return stage.streamed > 0; });
   const bool fits = plan.total <= plan.available;
   const bool splits = plan.pictures_per_pass < plan.count;
-  if (fits && (splits || streams || plan.tile > 0 || plan.encoder_tile > 0))
+  if (fits && (splits || streams || plan.strip_rows > 0 || plan.encoder_strip_rows > 0))
     console.note("to save memory: " + choices_text(plan));
 }
 

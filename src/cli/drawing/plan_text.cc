@@ -35,11 +35,11 @@ std::string choices_text(const Plan& plan) {
                         plan.pictures_per_pass);
     if (plan.count % plan.pictures_per_pass != 0) text += " or fewer";
   }
-  if (plan.tile > 0)
-    text += fmt::format(", pictures are decoded in tiles of {} latent pixels", plan.tile);
-  if (plan.encoder_tile > 0)
-    text +=
-        fmt::format(", the init image is encoded in tiles of {} latent pixels", plan.encoder_tile);
+  if (plan.strip_rows > 0)
+    text += fmt::format(", pictures are decoded in strips of {} latent rows", plan.strip_rows);
+  if (plan.encoder_strip_rows > 0)
+    text += fmt::format(", the init image is encoded in strips of {} latent rows",
+                        plan.encoder_strip_rows);
   return text;
 }
 

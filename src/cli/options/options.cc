@@ -166,7 +166,7 @@ void add_machine_options(CLI::App& app, DrawOptions& options) {
         options.memory_limit = parse_bytes("--memory-limit", text);
       },
       std::string("The most memory to take, such as 12GiB; networks are released, blocks streamed "
-                  "and the\npicture decoded in tiles as it takes (") +
+                  "and the\npicture decoded in strips as it takes (") +
           kBytesRange + "; default: what is free)")
       ->group("Machine");
   add_loading(app, options);

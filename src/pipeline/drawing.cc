@@ -278,15 +278,13 @@ void decode_picture(const Run& run, const VaeDecoder& vae, const Drawing& drawin
                     std::span<const float> tokens, std::int64_t picture,
                     DrawingObserver& observer) {
   const LatentShape& shape = drawing.latent;
-  std::vector<float> map;
-  if (run.backend.computes()) {
-    const auto size = static_cast<std::size_t>(shape.elements());
-    map = map_from_tokens(tokens.subspan(static_cast<std::size_t>(picture) * size, size), shape,
-                          drawing.latent_scale);
-  }
   Arena::Frame frame(run.arena);
   const Tensor latents = frame.make(DType::F32, {shape.rows, shape.columns, shape.channels});
-  run.backend.upload(latents, [&] { return map; });
+  run.backend.upload(latents, [&] {
+    const auto size = static_cast<std::size_t>(shape.elements());
+    return map_from_tokens(tokens.subspan(static_cast<std::size_t>(picture) * size, size), shape,
+                           drawing.latent_scale);
+  });
   if (drawing.strips.rows > 0) {
     vae.decode_in_strips(run, latents, drawing.strips,
                          [&](const Tensor& pixels, std::int64_t first) {

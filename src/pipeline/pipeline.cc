@@ -467,6 +467,7 @@ Result Pipeline::generate(const Request& request, const ProgressFn& progress, st
     options = impl_->safer_options();
     if (error.code() != ErrorCode::Numerics || !options) throw;
     problem = error.what();
+    problem.resize(std::min(problem.find("; "), problem.size()));  // what follows is for a failure
   }
   impl_->release();
   try {

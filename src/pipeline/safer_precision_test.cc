@@ -18,7 +18,7 @@ namespace zimage {
 namespace {
 
 using testing::HasSubstr;
-using testing::StartsWith;
+using testing::Not;
 
 const std::filesystem::path kModel = ZIMAGE_SOURCE_DIR "/models/zimage-tiny";
 
@@ -98,9 +98,8 @@ TEST_P(SaferPrecision, GivesThePictureThatItGivesAlone) {
   const WeightsForF32 model;
   Pipeline fast = pipeline(model.path(), "fast");
   const Result result = fast.generate(small());
-  EXPECT_THAT(result.repeated,
-              StartsWith("drawn again in precision exact: denoise: NaN or infinity "
-                         "in the velocity of step 1;"));
+  EXPECT_EQ(result.repeated,
+            "drawn again in precision exact: denoise: NaN or infinity in the velocity of step 1");
   EXPECT_EQ(result.precision, "exact");
   ASSERT_EQ(result.images.size(), 1U);
   const Image& image = result.images.front();
@@ -137,6 +136,7 @@ TEST_P(SaferPrecision, IsToldWhereItDoesNotHelp) {
   EXPECT_EQ(error.code(), ErrorCode::Numerics);
   EXPECT_EQ(begun, 2);
   EXPECT_THAT(error.what(), HasSubstr("(in precision exact; before that decode: NaN"));
+  EXPECT_THAT(error.what(), Not(HasSubstr("before that decode: NaN or infinity in its pixels;")));
 }
 
 INSTANTIATE_TEST_SUITE_P(Kernels, SaferPrecision, testing::Values("avx512", "avx2", "portable"),

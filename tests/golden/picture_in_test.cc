@@ -120,5 +120,19 @@ TEST(FromMaskedPicture, AgreesWithTheReference) {
   RecordProperty("decibels", std::to_string(picture.decibels));
 }
 
+// The picture that is written, with the source's pixels put back, against the recorded one with
+// them put back. Right code: 82.4 dB; not put back: 30 dB.
+TEST(FromMaskedPicture, IsCompositedAsTheReference) {
+  Request request = request_of("a strawberry", 1);
+  request.mask = read_picture(kGolden + "mask.png", kBlack);
+  Image expected = decode_png(kGolden + "inpaint_0.png").image;
+  keep_unmasked(expected, fit_source(request, 256, 256));
+  const Result result = Pipeline({.model = kModel, .precision = "exact"}).generate(request);
+  const Distance picture = distance(result.images.front().rgb, expected);
+  EXPECT_GE(picture.decibels, 76);
+  EXPECT_LE(picture.largest, 1);
+  RecordProperty("decibels", std::to_string(picture.decibels));
+}
+
 }  // namespace
 }  // namespace zimage

@@ -148,7 +148,7 @@ constexpr StripsCase kCases[] = {{"apple_0.png", 56, 64, {.rows = 28, .kept = 2}
                                  {"cfg_0.png", 6, 40, {.rows = 3, .kept = 0}}};
 
 // Right strips differ by rounding alone: 3e-6 at most, 90 dB where some of that changes a level.
-// Strips that are normed by their own statistics give 35 to 43 dB, and differences of 0.07 and more.
+// Strips that are normed by their own statistics give 35 to 43 dB, and differences of 0.07 or more.
 TEST(Strips, GiveThePictureDecodedInOnePiece) {
   Autoencoder autoencoder;
   for (const StripsCase& c : kCases) {

@@ -162,8 +162,7 @@ struct Distance {
   int largest = 0;
   double decibels = 0;
 };
-inline Distance distance(std::span<const std::uint8_t> drawn, const std::string& png) {
-  const Image expected = decode_png(kGolden + png).image;
+inline Distance distance(std::span<const std::uint8_t> drawn, const Image& expected) {
   EXPECT_EQ(drawn.size(), expected.rgb.size());
   double error = 0;
   int largest = 0;
@@ -174,6 +173,9 @@ inline Distance distance(std::span<const std::uint8_t> drawn, const std::string&
   }
   error /= static_cast<double>(drawn.size());
   return {.largest = largest, .decibels = 10.0 * std::log10(255.0 * 255.0 / error)};
+}
+inline Distance distance(std::span<const std::uint8_t> drawn, const std::string& png) {
+  return distance(drawn, decode_png(kGolden + png).image);
 }
 inline Distance distance(std::vector<float> pixels, const std::string& png) {
   std::vector<std::uint8_t> drawn(pixels.size());

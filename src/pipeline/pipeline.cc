@@ -75,15 +75,26 @@ Source source_of(const Request& request) {
 
 // A map in the decoder's terms as pixels [H, W, 3], -1 to 1. Activations are reserved.
 std::vector<float> decoded(const Run& run, const VaeDecoder& vae, const std::vector<float>& map,
-                           const LatentShape& shape) {
+                           const Drawing& drawing) {
+  const LatentShape& shape = drawing.latent;
   Arena::Frame frame(run.arena);
   const std::int64_t scale = vae.config().scale();
   const Tensor latents = frame.make(DType::F32, {shape.rows, shape.columns, shape.channels});
   run.backend.upload(latents, map.data());
+  std::vector<float> values;
+  const auto take = [&](const Tensor& pixels, std::int64_t /*first*/) {
+    const std::vector<float> rows = to_host(run.backend, pixels);
+    values.insert(values.end(), rows.begin(), rows.end());
+  };
+  if (drawing.strips.rows > 0) {
+    vae.decode_in_strips(run, latents, drawing.strips, take);
+    return values;
+  }
   const Tensor pixels =
       frame.make(run.backend.activation_dtype(), {shape.rows * scale, shape.columns * scale, 3});
   vae.decode(run, pixels, latents);
-  return to_host(run, pixels);
+  take(pixels, 0);
+  return values;
 }
 
 // Runs a drawing or a part of it. Memory that is short then is told beside the plan.
@@ -310,9 +321,10 @@ void Pipeline::Impl::fit_previews(const std::stop_token& stop) {
   const Request request =
       complete({.prompt = "", .width = kSide, .height = kSide, .steps = 1, .guidance = 0.0});
   const RequestTokens tokens = tokenize(request);
-  const Drawing drawing = make_drawing(request, tokens);
+  Drawing drawing = make_drawing(request, tokens);
   const Plan needed = plan(drawing);
   refuse_unfit(needed, request, tokens);
+  drawing.strips = {.rows = needed.strip_rows, .kept = needed.kept_maps};
   backend_->reserve_scratch(needed.of(Stage::Decode).workspace);
   if (needed.keep == Keep::None) release();
   parts_.load(Stage::Decode, needed.of(Stage::Decode).streamed, stop);
@@ -320,8 +332,7 @@ void Pipeline::Impl::fit_previews(const std::stop_token& stop) {
   {
     const Run run{.backend = *backend_, .arena = activations_.arena(), .stop = stop};
     const std::vector<float> map = fitting_map(drawing.latent, drawing.latent_scale);
-    latent_rgb_.emplace(map, decoded(run, *parts_.loaded().vae, map, drawing.latent),
-                        drawing.latent);
+    latent_rgb_.emplace(map, decoded(run, *parts_.loaded().vae, map, drawing), drawing.latent);
   }
   if (needed.keep == Keep::None) release();
 }

@@ -259,6 +259,18 @@ TEST(Residency, DecodesInStripsThatChangeNothing) {
   EXPECT_GT(decibels, 44);
 }
 
+// What previews are made with is fitted on a small picture, which may not fit in one piece either.
+TEST(Residency, PreviewsWhereTheDecoderWorksInStrips) {
+  const Plan unlimited = Pipeline({.model = kModel, .keep = Keep::None}).plan(small(128, 128));
+  Pipeline pipeline({.model = kModel, .memory_limit = unlimited.total - 2 * kMebibyte});
+  EXPECT_GT(pipeline.plan(small(128, 128)).strip_rows, 0);
+  std::int64_t previews = 0;
+  const Result result = pipeline.generate(
+      small(128, 128), {}, {}, {.every = 1, .show = [&](const Preview&) { ++previews; }});
+  EXPECT_EQ(result.images.size(), 1U);
+  EXPECT_GT(previews, 0);
+}
+
 TEST(Residency, KeepsEveryNetworkWhenToldAndRefusesOtherwise) {
   const Plan all = Pipeline({.model = kModel, .keep = Keep::All}).plan(small(64, 64));
   Pipeline pipeline({.model = kModel, .keep = Keep::All, .memory_limit = all.total / 2});

@@ -6,6 +6,7 @@
 #include <string>
 #include <utility>
 
+#include "base/float16.h"
 #include "image/pixels.h"
 #include "pipeline/flat.h"
 #include "pipeline/planning.h"
@@ -99,15 +100,15 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
 
 }  // namespace
 
-std::vector<float> to_host(const Run& run, const Tensor& x) {
-  Arena::Frame frame(run.arena);
+std::vector<float> to_host(Backend& backend, const Tensor& x) {
   std::vector<float> values(static_cast<std::size_t>(x.elements()));
-  Tensor widened = x;
-  if (x.dtype != DType::F32) {
-    widened = frame.make(DType::F32, x.shape);
-    run.backend.cast(widened, x);
+  if (x.dtype == DType::F32) {
+    backend.download(values.data(), x);
+    return values;
   }
-  run.backend.download(values.data(), widened);
+  std::vector<std::uint16_t> bits(values.size());
+  backend.download(bits.data(), x);
+  std::transform(bits.begin(), bits.end(), values.begin(), bf16_to_float);
   return values;
 }
 
@@ -176,7 +177,7 @@ std::span<const float> RunObserver::varied(std::int64_t picture) {
 }
 
 void RunObserver::encoded(std::int64_t prompt, const Tensor& features) {
-  std::vector<float> values = to_host(context_.run, features);
+  std::vector<float> values = to_host(context_.run.backend, features);
   expect_finite(values, stage_, "the caption's features");
   context_.features[static_cast<std::size_t>(prompt)]->values = std::move(values);
   timings.encode_prompt = seconds_since(start_);
@@ -196,8 +197,8 @@ void RunObserver::preview(std::int64_t evaluation, const Tensor& velocity,
   if (previews == nullptr || step % previews->every != 0 || step == drawing.evaluations()) return;
   const std::int64_t scale = context_.parts.planned().vae->config().scale();
   const auto level = static_cast<std::size_t>(level_of(drawing.sampler, step));
-  std::vector<float> tokens = to_host(context_.run, latents);
-  const std::vector<float> change = to_host(context_.run, velocity);
+  std::vector<float> tokens = to_host(context_.run.backend, latents);
+  const std::vector<float> change = to_host(context_.run.backend, velocity);
   // The network's velocity is negated: what it leads to is x + sigma * v.
   for (std::size_t i = 0; i < tokens.size(); ++i) tokens[i] += drawing.sigmas[level] * change[i];
   const auto size = static_cast<std::size_t>(drawing.latent.elements());

@@ -84,6 +84,6 @@ class RunObserver final : public DrawingObserver {
 };
 
 // A tensor of the activation type as f32 in host memory.
-std::vector<float> to_host(const Run& run, const Tensor& x);
+std::vector<float> to_host(Backend& backend, const Tensor& x);
 
 }  // namespace zimage

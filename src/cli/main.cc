@@ -22,6 +22,7 @@
 #include "cli/terminal/console.h"
 #include "cli/terminal/descriptors.h"
 #include "cli/terminal/interrupt.h"
+#include "cli/terminal/terminal_query.h"
 #include "cli/verify.h"
 
 namespace {
@@ -84,12 +85,8 @@ void complain(const std::string& message) {
   std::fprintf(stderr, "zimage: %s\n", zimage::cli::without_controls(message).c_str());
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
-  zimage::cli::fill_standard_descriptors();
-  // A file-size limit then shows as an error of write(), like a full disk.
-  signal(SIGXFSZ, SIG_IGN);
+// The exit code.
+int run(int argc, char** argv) {
   zimage::cli::Interrupt interrupt;
   const char* interrupted = "interrupted";
   try {
@@ -121,4 +118,15 @@ int main(int argc, char** argv) {
     complain(std::string("internal error: ") + error.what());
   }
   return kFailed;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  zimage::cli::fill_standard_descriptors();
+  // A file-size limit then shows as an error of write(), like a full disk.
+  signal(SIGXFSZ, SIG_IGN);
+  const int code = run(argc, argv);
+  zimage::cli::drop_late_answer();  // the shell would take it for input
+  return code;
 }

@@ -190,6 +190,20 @@ class Terminal(ProgramTest):
         self.assertEqual(self.finish(0), ["zimage-1.png"])
         self.assertEqual(self.prompts(), ["a xéd 猫狗"])
 
+    def test_a_line_typed_while_the_terminal_answers_late_is_drawn(self):
+        self.start(*QUICK, "--seed", "1", "--preview", "1")
+        self.send(b"a dog\r")
+        self.until(b"denoise")
+        self.send(b"\x1b_Gi=31;OK\x1b\\\x1b[?62;4;22ca cat\n")
+        self.until(b"drawn in ")
+        self.until(b"drawn in ")
+        self.until(SIGN)
+        self.send(b"\x04")
+        self.assertEqual(self.finish(0), ["zimage-1.png", "zimage-1-1.png"])
+        for name in self.folder.glob("*-preview.png"):
+            name.unlink()
+        self.assertEqual(self.prompts(), ["a cat", "a dog"])
+
     def test_the_cursor_stands_behind_wide_characters(self):
         self.start(columns=20)
         self.send("猫猫".encode())

@@ -72,10 +72,6 @@ Previews::Previews(const GenerateOptions& options, const std::vector<OutputFile>
   }
 }
 
-Previews::~Previews() {
-  drop_late_answer();
-}
-
 PreviewOptions Previews::sink() {
   if (options_.show.every == 0) return {};
   return {.every = options_.show.every, .show = [this](const Preview& preview) { take(preview); }};

@@ -42,7 +42,6 @@ class Previews {
   // throws, and InvalidArgument for standard output, which has no name.
   Previews(const GenerateOptions& options, const std::vector<OutputFile>& outputs, Console& console,
            std::stop_token stop);
-  ~Previews();
   Previews(const Previews&) = delete;
   Previews& operator=(const Previews&) = delete;
 

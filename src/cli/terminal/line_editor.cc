@@ -90,6 +90,8 @@ LineEditor::Event LineEditor::feed(char byte) {
       state_ = State::Text;
       move_by_key(byte, false);
       return Event::None;
+    case State::Application:
+    case State::Answer: return take_answer(static_cast<unsigned char>(byte));
     case State::Sequence: break;
   }
   const bool is_last = byte >= 0x40 && byte <= 0x7e;
@@ -171,6 +173,12 @@ LineEditor::Event LineEditor::take_control(unsigned char byte) {
   return Event::None;
 }
 
+LineEditor::Event LineEditor::take_answer(unsigned char byte) {
+  const bool goes_on = state_ == State::Application ? byte == 'G' : byte >= 0x20;
+  state_ = goes_on ? State::Answer : State::Text;
+  return goes_on ? Event::None : take_text(byte);
+}
+
 void LineEditor::take_escaped(char byte) {
   state_ = State::Text;
   switch (byte) {
@@ -179,6 +187,7 @@ void LineEditor::take_escaped(char byte) {
       state_ = State::Sequence;
       break;
     case 'O': state_ = State::SingleShift; break;
+    case '_': state_ = State::Application; break;
     case kEscape: state_ = State::Escape; break;
     case 'b': move_by_key('D', true); break;
     case 'f': move_by_key('C', true); break;

@@ -23,7 +23,8 @@ class LineEditor {
 
   // Begins an empty line; the arrows up and down bring those of `history`, oldest first.
   void begin(std::vector<std::string> history);
-  // Takes the next byte. Bytes that are no UTF-8 and keys without a meaning change nothing.
+  // Takes the next byte. Bytes that are no UTF-8, keys without a meaning and what a
+  // terminal answers change nothing.
   Event feed(char byte);
 
   // UTF-8 without control characters.
@@ -38,10 +39,18 @@ class LineEditor {
   View view(std::size_t columns) const;
 
  private:
-  enum class State : std::uint8_t { Text, Escape, Sequence, SingleShift };
+  enum class State : std::uint8_t {
+    Text,
+    Escape,
+    Sequence,
+    SingleShift,
+    Application,  // behind "ESC _": an answer of kitty's, if a G follows
+    Answer,       // up to its end, an escape or a control character
+  };
 
   Event take_text(unsigned char byte);
   Event take_control(unsigned char byte);
+  Event take_answer(unsigned char byte);
   void take_escaped(char byte);
   void take_sequence(char last);
   void move_by_key(char key, bool by_words);

@@ -102,6 +102,17 @@ TEST(LineEditor, TakesNothingThatIsNoText) {
   EXPECT_EQ(edited("a\x1b[200;300;400;500;600;700;800qb\x1b[99~\x1bz"), "ab|");
 }
 
+// Of a terminal that was asked what it shows and answered late.
+TEST(LineEditor, TakesNoAnswerForText) {
+  EXPECT_EQ(edited("\x1b_Gi=31;OK\x1b\\\x1b[?62;4;22cab"), "ab|");
+  EXPECT_EQ(edited("\x1b_Gi=31;ENOTSUP:no\x1b\\ab"), "ab|");
+  EXPECT_EQ(edited("a\x1b_b"), "ab|");  // a key with Alt
+  LineEditor editor;
+  editor.begin({});
+  for (const char byte : std::string_view("\x1b_Gi=31")) editor.feed(byte);
+  EXPECT_EQ(editor.feed('\x03'), LineEditor::Event::Interrupt);  // of one that never ends
+}
+
 TEST(LineEditor, TakesPastedLinesAsOne) {
   EXPECT_EQ(edited("\x1b[200~a\nred\tapple\r\x03\x1b[201~!"), "a red apple !|");
 }

@@ -24,7 +24,7 @@ QueryAnswer parse_query_answer(std::string_view bytes);
 TerminalGraphics query_graphics();
 
 // Where the answer did not come in time: throws away, the first time, what came since, be it the
-// rest of the answer or typed.
+// rest of the answer or typed. For the end of the process: a line editor passes an answer over.
 void drop_late_answer();
 
 // Gives the terminal back as it was, from any thread: for the end of the process.

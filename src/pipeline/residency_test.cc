@@ -281,11 +281,11 @@ TEST(Residency, KeepsEveryNetworkWhenToldAndRefusesOtherwise) {
 
 // The two sizes that the refusal names fit, and one step more does not.
 TEST(Residency, NamesTheNearestSizesThatFit) {
-  const Plan plan = Pipeline({.model = kModel, .keep = Keep::None}).plan(small(96, 80));
+  const Plan plan = Pipeline({.model = kModel, .keep = Keep::None}).plan(small(256, 208));
   Pipeline pipeline({.model = kModel, .memory_limit = plan.total});
   bool began = false;
-  const Error error =
-      error_of([&] { pipeline.generate(small(256, 208), [&](const Progress&) { began = true; }); });
+  const Error error = error_of(
+      [&] { pipeline.generate(small(2048, 208), [&](const Progress&) { began = true; }); });
   EXPECT_EQ(error.code(), ErrorCode::OutOfMemory);
   EXPECT_FALSE(began);
   const std::string text = error.what();

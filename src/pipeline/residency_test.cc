@@ -241,22 +241,24 @@ TEST(Residency, StreamsMoreForMore) {
             pipeline.plan(small(256, 1024)).of(Stage::Denoise).streamed);
 }
 
-// tests/golden/strips_test.cc says it of more pictures.
+// Right strips: 103 dB; normed by their own statistics: below 50. tests/golden/strips_test.cc says
+// it of more pictures.
 TEST(Residency, DecodesInStripsThatChangeNothing) {
   const Image whole = Pipeline({.model = kModel}).generate(small(512, 448)).images.front();
   const Plan unlimited = Pipeline({.model = kModel, .keep = Keep::None}).plan(small(512, 448));
   Pipeline pipeline({.model = kModel, .memory_limit = unlimited.total - 16 * kMebibyte});
   EXPECT_GT(pipeline.plan(small(512, 448)).strip_rows, 0);
-  const Image tiled = pipeline.generate(small(512, 448)).images.front();
-  ASSERT_EQ(tiled.rgb.size(), whole.rgb.size());
+  const Image strips = pipeline.generate(small(512, 448)).images.front();
+  ASSERT_EQ(strips.rgb.size(), whole.rgb.size());
   double squares = 0;
   for (std::size_t i = 0; i < whole.rgb.size(); ++i) {
-    const double difference = static_cast<double>(whole.rgb[i]) - static_cast<double>(tiled.rgb[i]);
+    const double difference =
+        static_cast<double>(whole.rgb[i]) - static_cast<double>(strips.rgb[i]);
     squares += difference * difference;
   }
   const double decibels =
       10 * std::log10(255.0 * 255.0 * static_cast<double>(whole.rgb.size()) / squares);
-  EXPECT_GT(decibels, 44);
+  EXPECT_GT(decibels, 80);
 }
 
 // What previews are made with is fitted on a small picture, which may not fit in one piece either.
